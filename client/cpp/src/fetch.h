@@ -1,0 +1,25 @@
+// Checkpoints as local files.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "ckpt/client.h"
+#include "client/cpp/src/download.h"
+
+namespace ckpt::client {
+
+// Hands the bytes of `part` from `offset` on to `sink`.
+using PartReader = std::function<absl::Status(const v1::Part& part, int64_t offset, ByteSink sink)>;
+
+// Writes the parts of `checkpoint` that `options` names to `path`; see Client::Fetch.
+absl::Status FetchCheckpoint(const v1::Checkpoint& checkpoint, const std::string& path,
+                             const FetchOptions& options, const PartReader& read);
+
+// The parts of `checkpoint` with this rank and name (empty: all of the rank). PART_NOT_FOUND if
+// there is none.
+absl::StatusOr<std::vector<v1::Part>> SelectParts(const v1::Checkpoint& checkpoint, int rank,
+                                                  std::string_view part);
+
+}  // namespace ckpt::client

@@ -1,0 +1,316 @@
+#include "client/cpp/src/uploader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "client/cpp/src/part_upload.h"
+#include "client/cpp/src/retry.h"
+#include "client/cpp/src/rpc_status.h"
+#include "storage/base/errors.h"
+
+namespace ckpt::client {
+namespace {
+
+constexpr size_t kMaxFailuresKept = 64;
+// A staged save may end before the thread of the events names it; other saves end without being
+// asked.
+constexpr size_t kMaxUnclaimed = 64;
+constexpr std::chrono::seconds kLookupTimeout{30};
+// A save that is neither open nor committed is being committed, or has failed. The outcome tells
+// within this time, or has been lost.
+constexpr std::chrono::seconds kOutcomeTimeout{30};
+
+absl::Status StatusOf(const v1::SaveOutcome& outcome) {
+  if (outcome.has_checkpoint()) return absl::OkStatus();
+  return MakeError(outcome.reason(), outcome.message());
+}
+
+std::string Label(const v1::Checkpoint& save) {
+  if (save.placements().empty()) return save.name();
+  return fmt::format("{} ({})", save.name(), save.placements(0).filepath());
+}
+
+}  // namespace
+
+// A call that can be cancelled from outside while it lasts.
+class Uploader::CallScope {
+ public:
+  CallScope(Uploader& uploader, Save* save) : uploader_(uploader) {
+    std::lock_guard lock(uploader_.mutex_);
+    uploader_.calls_.emplace(&context_, save);
+    const bool failed = save != nullptr && save->outcome && !save->outcome->has_checkpoint();
+    if (uploader_.stopping_ || failed) context_.TryCancel();
+  }
+  ~CallScope() {
+    std::lock_guard lock(uploader_.mutex_);
+    uploader_.calls_.erase(&context_);
+  }
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+
+  grpc::ClientContext& context() { return context_; }
+
+ private:
+  Uploader& uploader_;
+  grpc::ClientContext context_;
+};
+
+Uploader::Uploader(v1::WeightService::Stub& weights, v1::CatalogService::Stub& catalog,
+                   UploaderOptions options)
+    : weights_(weights), catalog_(catalog), options_(std::move(options)) {}
+
+Uploader::~Uploader() { Stop(); }
+
+void Uploader::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (auto& [context, save] : calls_) context->TryCancel();
+    changed_.notify_all();
+  }
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+// ---- The side of the events.
+
+void Uploader::AwaitSlot() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return on_their_way_ < options_.max_uploads; });
+}
+
+void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
+  std::lock_guard lock(mutex_);
+  const auto found = saves_.find(save);
+  if (found == saves_.end()) return;
+  found->second->parts = std::move(parts);
+  PutOnItsWay(found->second);
+}
+
+void Uploader::AwaitStaged(const std::string& save) {
+  std::lock_guard lock(mutex_);
+  auto& awaited = saves_[save];
+  if (awaited == nullptr) awaited = std::make_shared<Save>(Save{.name = save, .label = save});
+  const auto told = std::find_if(unclaimed_.begin(), unclaimed_.end(),
+                                 [&](const auto& outcome) { return outcome.save() == save; });
+  if (told != unclaimed_.end()) {
+    awaited->outcome = std::move(*told);
+    unclaimed_.erase(told);
+  }
+  PutOnItsWay(awaited);
+}
+
+void Uploader::PutOnItsWay(std::shared_ptr<Save> save) {
+  queue_.push_back(std::move(save));
+  ++on_their_way_;
+  if (threads_.size() < std::min(on_their_way_, options_.max_uploads)) {
+    threads_.emplace_back([this] { Work(); });
+  }
+  changed_.notify_all();
+}
+
+void Uploader::GiveUp(const std::string& save, const absl::Status& why) {
+  std::shared_ptr<Save> given_up;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = saves_.find(save);
+    if (found == saves_.end()) return;
+    given_up = found->second;
+    ++on_their_way_;
+  }
+  End(*given_up, why);
+}
+
+absl::Status Uploader::Stage(const v1::StagedTarget& target, const std::vector<PartBytes>& parts) {
+  v1::UploadStart start;
+  *start.mutable_staged() = target;
+  return UploadParts(start, parts, nullptr).status();
+}
+
+absl::Status Uploader::AwaitIdle() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return on_their_way_ == 0; });
+  const std::vector<absl::Status> failures = std::exchange(failures_, {});
+  const size_t more = std::exchange(more_failures_, 0);
+  if (failures.empty()) return absl::OkStatus();
+  if (failures.size() == 1) return failures.front();
+  std::string all;
+  for (const absl::Status& failure : failures) all += fmt::format("; {}", MessageOf(failure));
+  if (more > 0) all += fmt::format("; and {} more", more);
+  absl::Status summary(failures.front().code(),
+                       fmt::format("{} saves failed{}", failures.size() + more, all));
+  failures.front().ForEachPayload(
+      [&](absl::string_view url, const absl::Cord& payload) { summary.SetPayload(url, payload); });
+  return summary;
+}
+
+// ---- The side of the session.
+
+void Uploader::OnDecided(const v1::Checkpoint& save) {
+  auto owed = std::make_shared<Save>();
+  owed->name = save.name();
+  owed->label = Label(save);
+  std::lock_guard lock(mutex_);
+  saves_.emplace(save.name(), std::move(owed));
+}
+
+bool Uploader::Owes(const std::string& save) {
+  std::lock_guard lock(mutex_);
+  return saves_.contains(save);
+}
+
+void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
+  std::lock_guard lock(mutex_);
+  const auto found = saves_.find(outcome.save());
+  if (found == saves_.end()) {
+    unclaimed_.push_back(outcome);
+    if (unclaimed_.size() > kMaxUnclaimed) unclaimed_.pop_front();
+    return;
+  }
+  found->second->outcome = outcome;
+  if (!outcome.has_checkpoint()) {
+    for (auto& [context, save] : calls_) {
+      if (save == found->second.get()) context->TryCancel();
+    }
+  }
+  changed_.notify_all();
+}
+
+void Uploader::OnReconnected(const std::vector<std::string>& open) {
+  std::lock_guard lock(mutex_);
+  for (auto& [name, save] : saves_) {
+    save->check = std::find(open.begin(), open.end(), name) == open.end();
+  }
+  changed_.notify_all();
+}
+
+// ---- The uploads' threads.
+
+void Uploader::Work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    const std::shared_ptr<Save> save = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    End(*save, Deliver(*save));
+    lock.lock();
+  }
+}
+
+void Uploader::End(Save& save, const absl::Status& status) {
+  bool tell_daemon = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (!status.ok()) {
+      tell_daemon = !stopping_ && !save.outcome.has_value() &&
+                    ReasonOf(status) != v1::ERROR_REASON_SAVE_NOT_OPEN;
+      if (failures_.size() < kMaxFailuresKept) {
+        failures_.push_back(Annotate(status, fmt::format("save {}", save.label)));
+      } else {
+        ++more_failures_;
+      }
+    }
+  }
+  if (tell_daemon) options_.abandon(save.name, std::string(MessageOf(status)));
+  std::lock_guard lock(mutex_);
+  --on_their_way_;
+  saves_.erase(std::string(save.name));
+  changed_.notify_all();
+}
+
+absl::Status Uploader::Deliver(Save& save) {
+  if (!save.parts.empty()) {
+    v1::UploadStart start;
+    start.set_save(save.name);
+    const absl::StatusOr<bool> committed = UploadParts(start, save.parts, &save);
+    if (!committed.ok()) return Explain(save, committed.status());
+    if (*committed) return absl::OkStatus();
+  }
+  return AwaitOutcome(save);
+}
+
+absl::Status Uploader::AwaitOutcome(Save& save) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return Told(save) || save.check; });
+  if (!Told(save)) {
+    lock.unlock();
+    const absl::Status found = LookUp(save);
+    if (!absl::IsNotFound(found)) return found;
+    lock.lock();
+    changed_.wait_for(lock, kOutcomeTimeout, [&] { return Told(save); });
+  }
+  if (save.outcome.has_value()) return StatusOf(*save.outcome);
+  if (stopping_) return absl::CancelledError("the run was closed");
+  return SaveNotOpen(save.name, "the daemon no longer has it");
+}
+
+absl::Status Uploader::Explain(Save& save, const absl::Status& error) {
+  {
+    std::lock_guard lock(mutex_);
+    if (save.outcome.has_value()) return StatusOf(*save.outcome);
+  }
+  if (ReasonOf(error) != v1::ERROR_REASON_SAVE_NOT_OPEN) return error;
+  const absl::Status found = LookUp(save);
+  return absl::IsNotFound(found) ? error : found;
+}
+
+absl::Status Uploader::LookUp(const Save& save) {
+  Retry retry(options_.patience);
+  while (true) {
+    CallScope call(*this, nullptr);
+    call.context().set_deadline(std::chrono::system_clock::now() + kLookupTimeout);
+    v1::GetCheckpointRequest request;
+    request.set_name(save.name);
+    v1::Checkpoint checkpoint;
+    absl::Status found =
+        FromGrpc(catalog_.GetCheckpoint(&call.context(), request, &checkpoint), options_.server);
+    if (found.ok()) return found;  // only committed checkpoints are found
+    const auto pause = retry.After(found, false);
+    if (!pause.has_value() || !Pause(*pause)) return found;
+  }
+}
+
+absl::StatusOr<bool> Uploader::UploadParts(const v1::UploadStart& target,
+                                           const std::vector<PartBytes>& parts, Save* save) {
+  bool committed = false;
+  for (const PartBytes& part : parts) {
+    v1::UploadStart start = target;
+    start.set_part(part.part);
+    start.set_part_count(static_cast<int32_t>(parts.size()));
+    start.set_size(static_cast<int64_t>(part.bytes.size()));
+    PartUpload upload(std::move(start), part.bytes);
+    absl::StatusOr<v1::UploadFinished> finished = UploadPart(upload, save);
+    if (!finished.ok()) return finished.status();
+    committed = finished->checkpoint().state() == v1::Checkpoint::STATE_COMMITTED;
+  }
+  return committed;
+}
+
+absl::StatusOr<v1::UploadFinished> Uploader::UploadPart(PartUpload& upload, Save* save) {
+  Retry retry(options_.patience);
+  while (true) {
+    absl::StatusOr<v1::UploadFinished> finished;
+    {
+      CallScope call(*this, save);
+      finished = upload.Attempt(weights_, options_.server, call.context());
+    }
+    if (finished.ok()) return finished;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_ || (save != nullptr && save->outcome.has_value())) return finished;
+    }
+    const auto pause = retry.After(finished.status(), upload.TakeProgress());
+    if (!pause.has_value() || !Pause(*pause)) return finished;
+  }
+}
+
+bool Uploader::Pause(std::chrono::milliseconds pause) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, pause, [this] { return stopping_; });
+}
+
+}  // namespace ckpt::client

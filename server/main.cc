@@ -1,0 +1,68 @@
+// ckptd: configuration, logging, signals. Everything else is in Daemon.
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "server/config.h"
+#include "server/daemon.h"
+#include "server/log.h"
+#include "server/service_manager.h"
+#include "server/version.h"
+#include "storage/base/errors.h"
+
+namespace ckpt::server {
+namespace {
+
+constexpr int kExitError = 1;
+
+int Complain(const absl::Status& status) {
+  fmt::print(stderr, "ckptd: {}\n", MessageOf(status));
+  return kExitError;
+}
+
+// Returns at the first SIGTERM or SIGINT; from then on a second one ends the process at once, which
+// is safe: the next start recovers.
+void WaitForSignal() {
+  boost::asio::io_context io;
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([](const boost::system::error_code&, int number) {
+    spdlog::info("signal {}: finishing what has been received; once more to stop at once", number);
+  });
+  io.run();
+}
+
+int Main(int argc, const char* const* argv) {
+  CommandLine flags;
+  if (const auto exit_code = ParseCommandLine(argc, argv, &flags)) return *exit_code;
+  const auto config = LoadConfig(flags, ReadEnvironment());
+  if (!config.ok()) return Complain(config.status());
+  if (flags.check_config) {
+    fmt::print("the configuration is good\n");
+    return 0;
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may have gone
+  SetUpLogging(config->log());
+  auto daemon = Daemon::Start(*config);
+  if (!daemon.ok()) return Complain(daemon.status());
+  spdlog::info("ckptd {} is ready (pid {}): gRPC on {}, HTTP on {}, data in {}", kVersion, getpid(),
+               fmt::join((*daemon)->addresses(), " and "),
+               (*daemon)->http_address().empty() ? "none" : (*daemon)->http_address(),
+               (*daemon)->data_dir());
+  NotifyServiceManager("READY=1");
+  WaitForSignal();
+  NotifyServiceManager("STOPPING=1");
+  (*daemon)->Shutdown();
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace ckpt::server
+
+int main(int argc, char** argv) { return ckpt::server::Main(argc, argv); }

@@ -1,0 +1,31 @@
+// What the services work with.
+#pragma once
+
+#include <string>
+
+#include "ckpt/v1/admin_service.pb.h"
+#include "ckpt/v1/training_service.pb.h"
+#include "server/http/metrics.h"
+#include "server/run/byte_budget.h"
+#include "server/run/configured_policies.h"
+#include "server/run/executors.h"
+#include "server/run/run_registry.h"
+#include "storage/checkpoint_store.h"
+
+namespace ckpt::server {
+
+// Outlives the gRPC server.
+struct ServerContext {
+  storage::CheckpointStore& store;
+  Executors& executors;
+  RunRegistry& runs;
+  ByteBudget& upload_budget;
+  Metrics& metrics;
+  const ConfiguredPolicies& policies;
+  v1::Limits limits;
+  int max_streams = 0;
+  // Fills in what only the daemon knows of its status: addresses, start, version, health.
+  std::function<void(v1::Status&)> describe;
+};
+
+}  // namespace ckpt::server

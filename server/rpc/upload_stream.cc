@@ -1,0 +1,326 @@
+#include "server/rpc/upload_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "server/rpc/grpc_status.h"
+#include "storage/base/digest.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
+
+namespace ckpt::server {
+namespace {
+
+constexpr int kMaxParts = 64;
+// A sender that moves nothing for so long loses its place, so that its share of the budget serves
+// others. What it has sent stays and can be resumed.
+constexpr std::chrono::seconds kIdleTimeout(60);
+
+}  // namespace
+
+UploadStream* UploadStream::Start(const ServerContext& context) {
+  auto stream = std::make_shared<UploadStream>(context);
+  stream->self_ = stream;
+  stream->Post([raw = stream.get()] {
+    raw->ReadNext();
+    raw->WatchIdle();
+  });
+  return stream.get();
+}
+
+UploadStream::UploadStream(const ServerContext& context)
+    : context_(context), strand_(context.executors.NewDiskStrand()) {}
+
+template <typename Fn>
+void UploadStream::Post(Fn fn) {
+  strand_.Post([self = shared_from_this(), fn = std::move(fn)]() mutable { fn(); });
+}
+
+void UploadStream::OnReadDone(bool ok) {
+  Post([this, ok] { Arrived(ok); });
+}
+
+void UploadStream::OnWriteDone(bool ok) {
+  Post([this, ok] {
+    writing_ = false;
+    unsent_.pop_front();
+    if (!ok) unsent_.clear();
+    WriteNext();
+  });
+}
+
+void UploadStream::OnDone() {
+  Post([this] {
+    ended_ = true;
+    writer_.reset();
+    run_.reset();
+    while (grants_ > 0) Release();
+  });
+  self_.reset();
+}
+
+// ---- Reading.
+
+void UploadStream::ReadNext() {
+  if (closing_ || read_wanted_) return;
+  read_wanted_ = true;
+  const int64_t bytes = context_.limits.max_chunk_bytes();
+  context_.upload_budget.Acquire(bytes, [self = shared_from_this(), bytes] {
+    UploadStream* stream = self.get();
+    stream->Post([stream, bytes] {
+      ++stream->grants_;
+      stream->context_.metrics.upload_memory.Add(static_cast<double>(bytes));
+      if (stream->ended_) return stream->Release();
+      stream->StartRead(&stream->requests_[stream->reading_]);
+    });
+  });
+}
+
+void UploadStream::Release() {
+  const int64_t bytes = context_.limits.max_chunk_bytes();
+  --grants_;
+  context_.metrics.upload_memory.Add(-static_cast<double>(bytes));
+  context_.upload_budget.Release(bytes);
+}
+
+void UploadStream::Arrived(bool ok) {
+  read_wanted_ = false;
+  ++reads_;
+  if (ok && !closing_) {
+    const v1::UploadRequest& request = requests_[reading_];
+    switch (request.message_case()) {
+      case v1::UploadRequest::kStart:
+        OnStart(request.start());
+        break;
+      case v1::UploadRequest::kChunk:
+        reading_ ^= 1;
+        ReadNext();
+        OnChunk(request.chunk());
+        break;
+      case v1::UploadRequest::kFinish:
+        OnFinish(request.finish());
+        break;
+      default:
+        Close(ProtocolViolation("the message holds none of start, chunk, finish"));
+    }
+  } else if (!ok) {
+    Close(ProtocolViolation("the stream ended without finish; what came can be resumed"));
+  }
+  Release();
+}
+
+void UploadStream::WatchIdle() {
+  context_.executors.PostAfter(kIdleTimeout, strand_, [weak = weak_from_this(), seen = reads_] {
+    const auto stream = weak.lock();
+    if (stream == nullptr || stream->ended_) return;
+    // No read under way: the daemon itself is at work on what came.
+    if (stream->reads_ != seen || !stream->read_wanted_) return stream->WatchIdle();
+    stream->Close(absl::UnavailableError("nothing came for a minute; resume the upload"));
+  });
+}
+
+// ---- Start.
+
+void UploadStream::OnStart(const v1::UploadStart& start) {
+  if (started_) return Close(ProtocolViolation("start was sent already"));
+  started_ = true;
+  if (absl::Status status = ReadTarget(start); !status.ok()) return Close(std::move(status));
+  if (!target_.save.empty()) return OpenSave(start);
+  if (auto run = context_.store.GetRun(target_.run); !run.ok()) return Close(run.status());
+  OpenPart(start);
+}
+
+absl::Status UploadStream::ReadTarget(const v1::UploadStart& start) {
+  if (start.has_save()) {
+    auto ref = ParseCheckpointName(start.save());
+    if (!ref.ok()) return ref.status();
+    if (IsAlias(ref->id)) return FieldInvalid("save", start.save(), "it must name a save");
+    target_.run = std::move(ref->run);
+    target_.save = std::move(ref->id);
+  } else if (start.has_staged()) {
+    auto run = ParseRunName(start.staged().run());
+    if (!run.ok()) return run.status();
+    if (auto status = CheckStageId(start.staged().stage_id()); !status.ok()) return status;
+    target_.run = *std::move(run);
+    target_.stage_id = start.staged().stage_id();
+  } else {
+    return FieldInvalid("start.target", "", "it must be a save or a stage");
+  }
+  target_.part = start.part().empty() ? "weights" : start.part();
+  target_.rank = start.rank();
+  target_.part_count = std::max(1, start.part_count());
+  target_.size_hint = start.size();
+  if (auto status = CheckPartName(target_.part); !status.ok()) return status;
+  if (target_.rank != 0) {
+    return FieldInvalid("rank", std::to_string(target_.rank), "runs of this version have rank 0");
+  }
+  if (start.part_count() < 0 || start.part_count() > kMaxParts) {
+    return FieldInvalid("part_count", std::to_string(start.part_count()),
+                        fmt::format("it must be 1 to {}", kMaxParts));
+  }
+  if (start.size() < 0 || start.offset() < 0) {
+    return FieldInvalid("size and offset", fmt::format("{}, {}", start.size(), start.offset()),
+                        "they must not be negative");
+  }
+  if (start.size() > context_.limits.max_part_bytes()) {
+    return LimitExceeded("bytes of one part",
+                         static_cast<uint64_t>(context_.limits.max_part_bytes()),
+                         static_cast<uint64_t>(start.size()));
+  }
+  return absl::OkStatus();
+}
+
+void UploadStream::OpenSave(const v1::UploadStart& start) {
+  context_.runs.Open(
+      target_.run, /*create=*/false,
+      [self = shared_from_this(), start](absl::StatusOr<std::shared_ptr<RunActor>> actor) {
+        UploadStream* stream = self.get();
+        if (!actor.ok()) {
+          stream->Post([stream, status = actor.status()] { stream->Close(status); });
+          return;
+        }
+        (*actor)->OpenUpload(stream->target_.save,
+                             [self, actor = *actor, start](absl::StatusOr<v1::Checkpoint> save) {
+                               UploadStream* opened = self.get();
+                               opened->Post([opened, actor, start, save = std::move(save)] {
+                                 if (!save.ok()) return opened->Close(save.status());
+                                 opened->run_ = actor;
+                                 if (save->state() == v1::Checkpoint::STATE_COMMITTED) {
+                                   return opened->AlreadyCommitted(*save);
+                                 }
+                                 opened->OpenPart(start);
+                               });
+                             });
+      });
+}
+
+// A sender that never heard of its success tries again: tell it.
+void UploadStream::AlreadyCommitted(const v1::Checkpoint& checkpoint) {
+  v1::UploadResponse response;
+  v1::UploadFinished& finished = *response.mutable_finished();
+  *finished.mutable_checkpoint() = checkpoint;
+  for (const v1::Part& part : checkpoint.parts()) {
+    if (part.rank() == target_.rank && part.part() == target_.part) *finished.mutable_part() = part;
+  }
+  Respond(std::move(response));
+  Close(absl::OkStatus());
+}
+
+void UploadStream::OpenPart(const v1::UploadStart& start) {
+  if (closing_) return;
+  auto writer = context_.store.OpenPart(target_);
+  if (!writer.ok()) return Close(writer.status());
+  writer_ = *std::move(writer);
+  if (start.offset() > writer_->offset()) {
+    return Close(OffsetMismatch(writer_->offset(), start.offset()));
+  }
+  persisted_ = writer_->persisted();
+  v1::UploadResponse response;
+  response.mutable_started()->set_offset(writer_->offset());
+  response.mutable_started()->set_max_chunk_bytes(context_.limits.max_chunk_bytes());
+  Respond(std::move(response));
+  ReadNext();
+}
+
+// ---- Chunks.
+
+void UploadStream::OnChunk(const v1::UploadChunk& chunk) {
+  if (writer_ == nullptr) return Close(ProtocolViolation("a chunk came where none was due"));
+  if (absl::Status status = Append(chunk); !status.ok()) return Close(std::move(status));
+  context_.metrics.upload_bytes.Add(static_cast<double>(chunk.data().size()));
+  if (writer_->persisted() == persisted_) return;
+  persisted_ = writer_->persisted();
+  v1::UploadResponse response;
+  response.mutable_progress()->set_persisted(persisted_);
+  Respond(std::move(response));
+}
+
+absl::Status UploadStream::Append(const v1::UploadChunk& chunk) {
+  std::string_view data = chunk.data();
+  const auto limit = static_cast<uint64_t>(context_.limits.max_chunk_bytes());
+  if (data.size() > limit) return LimitExceeded("bytes of one chunk", limit, data.size());
+  if (data.empty()) return FieldInvalid("chunk.data", "", "a chunk has at least one byte");
+  if (chunk.offset() < 0 || chunk.offset() > writer_->offset()) {
+    return OffsetMismatch(writer_->offset(), chunk.offset());
+  }
+  if (Crc32c(data) != chunk.crc32c()) return ChunkCorrupt(chunk.offset());
+  const auto known = static_cast<size_t>(writer_->offset() - chunk.offset());
+  if (known >= data.size()) return absl::OkStatus();
+  data.remove_prefix(known);
+  const int64_t size = writer_->offset() + static_cast<int64_t>(data.size());
+  if (size > context_.limits.max_part_bytes()) {
+    return LimitExceeded("bytes of one part",
+                         static_cast<uint64_t>(context_.limits.max_part_bytes()),
+                         static_cast<uint64_t>(size));
+  }
+  return writer_->Append({&data, 1});
+}
+
+// ---- Finish.
+
+void UploadStream::OnFinish(const v1::UploadFinish& finish) {
+  if (writer_ == nullptr) return Close(ProtocolViolation("finish came where none was due"));
+  if (!finish.xxh3_128().empty() && finish.xxh3_128().size() != 16) {
+    return Close(FieldInvalid("xxh3_128", Hex(finish.xxh3_128()), "it must be 16 bytes or none"));
+  }
+  absl::StatusOr<v1::Part> part = writer_->Finish(finish.size(), finish.xxh3_128());
+  writer_.reset();
+  if (!part.ok()) return Close(part.status());
+  if (run_ == nullptr) {
+    v1::UploadResponse response;
+    *response.mutable_finished()->mutable_part() = *std::move(part);
+    Respond(std::move(response));
+    return Close(absl::OkStatus());
+  }
+  run_->FinishPart(target_.save, [self = shared_from_this(), part = *std::move(part)](
+                                     absl::StatusOr<v1::Checkpoint> checkpoint) mutable {
+    UploadStream* stream = self.get();
+    stream->Post([stream, part = std::move(part), checkpoint = std::move(checkpoint)]() mutable {
+      stream->Finished(std::move(part), std::move(checkpoint));
+    });
+  });
+}
+
+void UploadStream::Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkpoint) {
+  if (!checkpoint.ok()) return Close(checkpoint.status());
+  v1::UploadResponse response;
+  v1::UploadFinished& finished = *response.mutable_finished();
+  *finished.mutable_part() = std::move(part);
+  finished.mutable_part()->clear_block_digests();
+  *finished.mutable_checkpoint() = *std::move(checkpoint);
+  Respond(std::move(response));
+  Close(absl::OkStatus());
+}
+
+// ---- Writing.
+
+void UploadStream::Respond(v1::UploadResponse response) {
+  if (closing_) return;
+  unsent_.push_back(std::move(response));
+  WriteNext();
+}
+
+void UploadStream::WriteNext() {
+  if (writing_ || ended_) return;
+  if (!unsent_.empty()) {
+    writing_ = true;
+    StartWrite(&unsent_.front());
+  } else if (closing_) {
+    ended_ = true;
+    Finish(ToGrpcStatus(close_status_));
+  }
+}
+
+void UploadStream::Close(absl::Status status) {
+  if (closing_) return;
+  closing_ = true;
+  close_status_ = std::move(status);
+  writer_.reset();
+  WriteNext();
+}
+
+}  // namespace ckpt::server

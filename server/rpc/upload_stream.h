@@ -1,0 +1,76 @@
+// One Upload call: a part on its way in.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "ckpt/v1/weight_service.grpc.pb.h"
+#include "server/rpc/server_context.h"
+
+namespace ckpt::server {
+
+// Reactions only post to the stream's own strand of disk threads; everything else happens there,
+// one thing at a time, and so every operation on the stream is started there and none after Finish.
+//
+// Two messages take turns: while one is hashed and written, the next arrives. Each read is started
+// only with bytes of the shared budget in hand, which bounds the memory of all uploads together and
+// slows senders down to what the disk takes.
+class UploadStream final : public grpc::ServerBidiReactor<v1::UploadRequest, v1::UploadResponse>,
+                           public std::enable_shared_from_this<UploadStream> {
+ public:
+  static UploadStream* Start(const ServerContext& context);
+  explicit UploadStream(const ServerContext& context);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone() override;
+
+ private:
+  template <typename Fn>
+  void Post(Fn fn);
+
+  void ReadNext();
+  void Arrived(bool ok);
+  void Release();
+  void WatchIdle();
+
+  void OnStart(const v1::UploadStart& start);
+  absl::Status ReadTarget(const v1::UploadStart& start);
+  void OpenSave(const v1::UploadStart& start);
+  void OpenPart(const v1::UploadStart& start);
+  void AlreadyCommitted(const v1::Checkpoint& checkpoint);
+  void OnChunk(const v1::UploadChunk& chunk);
+  absl::Status Append(const v1::UploadChunk& chunk);
+  void OnFinish(const v1::UploadFinish& finish);
+  void Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkpoint);
+
+  void Respond(v1::UploadResponse response);
+  void WriteNext();
+  // Ends the call once the responses so far are written.
+  void Close(absl::Status status);
+
+  const ServerContext& context_;
+  SerialExecutor strand_;
+  std::shared_ptr<UploadStream> self_;  // gRPC's hold; let go in OnDone
+
+  // Used on the strand only.
+  std::array<v1::UploadRequest, 2> requests_;
+  size_t reading_ = 0;                     // which of them the next read fills
+  int grants_ = 0;                         // chunks of the budget in hand
+  bool read_wanted_ = false;               // a read is under way or waits for the budget
+  uint64_t reads_ = 0;                     // to tell a stream that moves from one that does not
+  std::deque<v1::UploadResponse> unsent_;  // front is being written
+  bool writing_ = false;
+  bool closing_ = false;
+  bool ended_ = false;  // Finish was called
+  absl::Status close_status_;
+  bool started_ = false;
+  std::shared_ptr<RunActor> run_;  // of a save; null for a stage
+  storage::PartTarget target_;
+  std::unique_ptr<storage::PartWriter> writer_;
+  int64_t persisted_ = 0;  // as last reported
+};
+
+}  // namespace ckpt::server

@@ -1,0 +1,120 @@
+#include "server/run/executors.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace ckpt::server {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int kActorThreads = 2;
+
+// Counts tasks that are queued or running. Shared, since the last task may outlive the pool's
+// owner.
+class IdleCounter {
+ public:
+  void Add() {
+    const std::lock_guard lock(mutex_);
+    ++tasks_;
+  }
+  void Done() {
+    const std::lock_guard lock(mutex_);
+    if (--tasks_ == 0) idle_.notify_all();
+  }
+  void Wait() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return tasks_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int64_t tasks_ = 0;
+};
+
+// A task that is counted until it has run and everything it holds is gone.
+Task Counted(const std::shared_ptr<IdleCounter>& counter, Task task) {
+  counter->Add();
+  return [counter, task = std::move(task)]() mutable {
+    task();
+    task = nullptr;
+    counter->Done();
+  };
+}
+
+}  // namespace
+
+class SerialExecutor::Strand {
+ public:
+  Strand(asio::thread_pool& pool, std::shared_ptr<IdleCounter> counter)
+      : strand_(asio::make_strand(pool)), counter_(std::move(counter)) {}
+  void Post(Task task) { asio::post(strand_, Counted(counter_, std::move(task))); }
+
+ private:
+  asio::strand<asio::thread_pool::executor_type> strand_;
+  std::shared_ptr<IdleCounter> counter_;
+};
+
+void SerialExecutor::Post(Task task) { strand_->Post(std::move(task)); }
+
+class ExecutorsImpl {
+ public:
+  explicit ExecutorsImpl(int io_threads)
+      : actors(kActorThreads),
+        disk(static_cast<size_t>(io_threads)),
+        timer_guard(asio::make_work_guard(timers)),
+        timer_thread([this] { timers.run(); }) {}
+
+  std::shared_ptr<IdleCounter> counter = std::make_shared<IdleCounter>();
+  asio::thread_pool actors;
+  asio::thread_pool disk;
+  asio::io_context timers;
+  asio::executor_work_guard<asio::io_context::executor_type> timer_guard;
+  std::thread timer_thread;
+};
+
+Executors::Executors(int io_threads) : impl_(std::make_unique<ExecutorsImpl>(io_threads)) {}
+
+Executors::~Executors() {
+  Stop();
+  impl_->actors.join();
+  impl_->disk.join();
+}
+
+SerialExecutor Executors::NewActorStrand() {
+  return SerialExecutor(std::make_shared<SerialExecutor::Strand>(impl_->actors, impl_->counter));
+}
+
+SerialExecutor Executors::NewDiskStrand() {
+  return SerialExecutor(std::make_shared<SerialExecutor::Strand>(impl_->disk, impl_->counter));
+}
+
+void Executors::PostDisk(Task task) {
+  asio::post(impl_->disk, Counted(impl_->counter, std::move(task)));
+}
+
+void Executors::PostAfter(std::chrono::milliseconds delay, SerialExecutor strand, Task task) {
+  auto timer = std::make_shared<asio::steady_timer>(impl_->timers, delay);
+  timer->async_wait([timer, strand = std::move(strand),
+                     task = std::move(task)](const boost::system::error_code& error) mutable {
+    if (!error) strand.Post(std::move(task));
+  });
+}
+
+void Executors::Stop() {
+  impl_->timers.stop();
+  if (impl_->timer_thread.joinable()) impl_->timer_thread.join();
+  impl_->counter->Wait();
+}
+
+}  // namespace ckpt::server

@@ -1,0 +1,57 @@
+// Group commit: the changes of all runs that are waiting go to the index in one synced batch.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "server/http/metrics.h"
+#include "server/run/executors.h"
+#include "storage/checkpoint_store.h"
+
+namespace ckpt::server {
+
+// The one writer of the index. While a batch is being synced the next one gathers, so that a busy
+// daemon syncs large batches and an idle one syncs at once. Updates of one run are applied in the
+// order they were submitted. Thread-safe; Submit never blocks.
+class IndexWriter {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<storage::ApplyResult>)>;
+
+  IndexWriter(storage::CheckpointStore& store, Executors& executors, Metrics& metrics);
+
+  // Calls `done` on a disk thread when the update is durable, with the evictions it caused in its
+  // own run, or when it failed. `done` must not block.
+  void Submit(storage::RunUpdate update, Done done);
+  // Deletes a run, in order with its updates.
+  void SubmitDeleteRun(std::string run, Done done);
+
+ private:
+  struct DeleteRun {
+    std::string run;
+  };
+  struct Item {
+    std::variant<storage::RunUpdate, DeleteRun> change;
+    Done done;
+  };
+
+  void Enqueue(Item item);
+  void Drain();
+  void WriteBatch(std::vector<Item> items);
+  void WriteUpdates(std::vector<storage::RunUpdate> updates, std::vector<Done> dones);
+
+  storage::CheckpointStore& store_;
+  Executors& executors_;
+  Metrics& metrics_;
+
+  std::mutex mutex_;
+  std::vector<Item> queue_;  // guarded by mutex_
+  bool draining_ = false;    // guarded by mutex_; a Drain is posted or running
+};
+
+}  // namespace ckpt::server

@@ -1,0 +1,17 @@
+// Limits of the training contract; Welcome publishes them.
+#pragma once
+
+#include <cstdint>
+
+namespace ckpt::server {
+
+inline constexpr int kMaxEventsPerBatch = 4096;
+inline constexpr int kMaxMetricsPerEvent = 1024;
+inline constexpr int kMaxMetricNameBytes = 256;
+inline constexpr int kMaxMetricsPerRun = 16384;
+inline constexpr int kMaxLabels = 64;
+inline constexpr int kMaxLabelKeyBytes = 63;
+inline constexpr int kMaxLabelValueBytes = 256;
+inline constexpr int64_t kMaxIndex = int64_t{1} << 53;  // epochs and batches
+
+}  // namespace ckpt::server

@@ -1,0 +1,148 @@
+// One actor for each run in use: everything that happens to the run goes through its strand, one
+// thing at a time.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ckpt/v1/resources.pb.h"
+#include "ckpt/v1/training_service.pb.h"
+#include "server/http/metrics.h"
+#include "server/run/executors.h"
+#include "server/run/index_writer.h"
+#include "server/run/run_state.h"
+#include "server/run/trainer_session.h"
+#include "storage/base/clock.h"
+#include "storage/checkpoint_store.h"
+
+namespace ckpt::server {
+
+// What every actor works with. Outlives them all.
+struct RunServices {
+  storage::CheckpointStore& store;
+  Executors& executors;
+  IndexWriter& index;
+  Metrics& metrics;
+  const Clock& clock;
+  std::chrono::milliseconds save_timeout;  // until an open save without a trainer is given up
+};
+
+// Lives as long as somebody holds it: sessions, uploads, its own work under way, and itself while
+// it has open saves. All public functions are thread-safe and do not block; callbacks run on the
+// strand and must not block.
+//
+// In memory a run is always ahead of the index by what is being written. Should such a write fail
+// the actor is broken: it tells everybody so, the registry forgets it, and the next use of the run
+// starts from what the index holds.
+class RunActor : public std::enable_shared_from_this<RunActor> {
+ public:
+  using Gone = std::function<void(const RunActor&)>;
+  using SaveDone = absl::AnyInvocable<void(absl::StatusOr<v1::Checkpoint>)>;
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+
+  // `gone` tells the registry to forget this actor: it is broken, or its run was deleted.
+  RunActor(RunServices services, storage::RunSnapshot snapshot, Gone gone);
+  ~RunActor();
+
+  // Goes on with what the last daemon left: finishes published saves, times open ones. Once.
+  void Recover(std::vector<v1::Checkpoint> published);
+
+  const std::string& run() const { return run_; }
+  bool connected() const { return connected_; }
+
+  // ---- Trainers (run_actor.cc).
+
+  // Answers with a Welcome, or closes the session. An older session of the run is fenced.
+  // `policies` as RunState::Attach has it.
+  void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
+              std::shared_ptr<TrainerSession> session);
+  // Takes events; calls `ready` when the next batch may come. Closes the session on bad ones.
+  void TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch, Task ready);
+  void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
+  void Detach(std::shared_ptr<TrainerSession> session);
+  // The daemon is going down: closes the session, if any, with `status`, and stops timing open
+  // saves.
+  void Retire(absl::Status status);
+
+  // ---- Saves (run_saves.cc). Ids are decimal.
+
+  // Whether the save takes uploads: gives it (STATE_SAVING), the checkpoint it has become
+  // (STATE_COMMITTED), or SAVE_NOT_OPEN.
+  void OpenUpload(std::string id, SaveDone done);
+  // A part is finished. Gives the committed checkpoint if the save is complete now, the save if
+  // parts are missing, or why it failed.
+  void FinishPart(std::string id, SaveDone done);
+  // CHECKPOINT_NOT_FOUND.
+  void DeleteCheckpoint(std::string id, Done done);
+  // RUN_IN_USE while a trainer is connected.
+  void DeleteRun(Done done);
+
+ private:
+  struct Finishing {
+    std::vector<SaveDone> waiters;
+    std::optional<MetricTimer::Timing> timing;
+  };
+
+  template <typename Fn>
+  void PostStrand(Fn fn);
+  template <typename Fn>
+  void PostDisk(Fn fn);
+
+  void AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
+                 std::shared_ptr<TrainerSession> session,
+                 const std::optional<v1::Checkpoint>& resumed_from);
+  void Welcomed(v1::Welcome welcome, std::shared_ptr<TrainerSession> session,
+                uint64_t resend_after);
+  void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
+  void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
+  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, const v1::EventBatch& batch,
+                     Task ready);
+  void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken);
+  void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);
+  void CountDecision(const v1::Decision& decision);
+  void DropSession();
+  void Break(const absl::Status& status);
+  void WatchOpenSaves();
+  void GiveUpOpenSaves(uint64_t generation);
+
+  void UseStage(const RunState::StageUse& use, Task then);
+  void Complete(std::string id);
+  void Published(const std::string& id, absl::StatusOr<v1::Checkpoint> checkpoint);
+  void CommitPublished(v1::Checkpoint checkpoint);
+  void ProjectAndEvict(v1::Checkpoint checkpoint, const storage::ApplyResult& result);
+  void Incomplete(const std::string& id);
+  void FailSave(const std::string& id, const absl::Status& why);
+  void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
+  void DeleteNow(const std::string& id,
+                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best, Done done);
+  std::map<std::string, std::optional<v1::Checkpoint>> NextBests(
+      std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const;
+
+  RunServices services_;
+  const std::string run_;
+  Gone gone_;
+  SerialExecutor strand_;
+  SerialExecutor
+      disk_;  // this run's blocking work, in order: names and deletions must not overtake
+  std::atomic<bool> connected_ = false;
+
+  // Used on the strand only.
+  RunState state_;
+  std::shared_ptr<TrainerSession> session_;
+  absl::Status broken_;
+  std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
+  std::shared_ptr<RunActor> self_;                           // while open saves must be timed
+  uint64_t watch_generation_ = 0;  // tells a timer whether it is still wanted
+};
+
+}  // namespace ckpt::server

@@ -1,0 +1,191 @@
+// RunState's intake of events: checks, metric names, decisions.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "google/protobuf/util/time_util.h"
+#include "server/run/limits.h"
+#include "server/run/run_state.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
+
+namespace ckpt::server {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+bool HasMetrics(v1::Event::Kind kind) {
+  return kind == v1::Event::KIND_EPOCH_END || kind == v1::Event::KIND_BATCH_END;
+}
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+}  // namespace
+
+RunState::Taken RunState::Take(const v1::EventBatch& batch, policy::NameCheck name_check,
+                               int64_t now_unix_nanos) {
+  Taken taken;
+  taken.update = NewUpdate();
+  if (batch.events_size() > kMaxEventsPerBatch) {
+    taken.status = LimitExceeded("events in one batch", kMaxEventsPerBatch,
+                                 static_cast<uint64_t>(batch.events_size()));
+    return taken;
+  }
+  for (const v1::MetricName& metric : batch.metrics()) {
+    taken.status = Intern(metric, taken.update.new_metrics);
+    if (!taken.status.ok()) break;
+  }
+  for (const v1::Event& event : batch.events()) {
+    if (!taken.status.ok()) break;
+    if (event.seq() <= last_seq_ && event.seq() != 0) continue;
+    taken.status = TakeEvent(event, name_check, now_unix_nanos, taken);
+  }
+  if (!taken.update.events.empty()) {
+    progress_.set_update_time_unix_nanos(now_unix_nanos);
+    taken.update.progress = Progress();
+  }
+  return taken;
+}
+
+absl::Status RunState::Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added) {
+  const std::string& name = metric.name();
+  if (name.empty() || name.size() > kMaxMetricNameBytes) {
+    return LimitExceeded("length of a metric name", kMaxMetricNameBytes, name.size());
+  }
+  if (std::any_of(name.begin(), name.end(), IsControl)) {
+    return FieldInvalid("metric name", fmt::format("{} bytes", name.size()),
+                        "it must not hold control characters");
+  }
+  if (metric.id() > 65535) {
+    return LimitExceeded("metric id", 65535, metric.id());
+  }
+  const auto known = metric_ids_.find(name);
+  uint32_t id = 0;
+  if (known != metric_ids_.end()) {
+    id = known->second;
+  } else {
+    if (metrics_.size() >= kMaxMetricsPerRun) {
+      return LimitExceeded("metric names of one run", kMaxMetricsPerRun, metrics_.size() + 1);
+    }
+    id = static_cast<uint32_t>(metrics_.size());
+    metrics_.push_back(name);
+    metric_ids_[name] = id;
+    v1::MetricName& stored = added.emplace_back(metric);
+    stored.set_id(id);
+  }
+  const auto [bound, inserted] = stream_metrics_.try_emplace(metric.id(), id);
+  if (!inserted && bound->second != id) {
+    return FieldInvalid("metric id", std::to_string(metric.id()),
+                        fmt::format("it stands for '{}' already", metrics_[bound->second]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunState::CheckEvent(const v1::Event& event) const {
+  const uint64_t seq = event.seq();
+  if (seq != last_seq_ + 1) return SequenceGap(last_seq_ + 1, seq);
+  if (event.kind() == v1::Event::KIND_UNSPECIFIED || !v1::Event::Kind_IsValid(event.kind())) {
+    return EventInvalid(seq, fmt::format("kind {} is unknown", static_cast<int>(event.kind())));
+  }
+  for (const auto& [field, value] :
+       {std::pair{"epoch", event.epoch()}, std::pair{"batch", event.batch()}}) {
+    if (value < 0 || value > kMaxIndex) {
+      return EventInvalid(seq, fmt::format("{} is {}; it must be 0 to 2^53", field, value));
+    }
+  }
+  if (event.metric_ids_size() != event.values_size() ||
+      event.integer_metric_ids_size() != event.integers_size()) {
+    return EventInvalid(seq, "metric ids and values differ in number");
+  }
+  const int metrics = event.metric_ids_size() + event.integer_metric_ids_size();
+  if (metrics > kMaxMetricsPerEvent) {
+    return LimitExceeded("metrics in one event", kMaxMetricsPerEvent,
+                         static_cast<uint64_t>(metrics));
+  }
+  if (metrics > 0 && !HasMetrics(event.kind())) {
+    return EventInvalid(seq, "only ends of batches and epochs carry metrics");
+  }
+  if (!event.staged_upload().empty()) return CheckStageId(event.staged_upload());
+  return absl::OkStatus();
+}
+
+absl::Status RunState::MapMetrics(const v1::Event& event, v1::Event& stored,
+                                  policy::Logs& logs) const {
+  const auto map = [&](uint32_t stream_id, policy::MetricValue value, uint32_t& id) {
+    const auto bound = stream_metrics_.find(stream_id);
+    if (bound == stream_metrics_.end()) {
+      return EventInvalid(event.seq(), fmt::format("metric id {} was given no name", stream_id));
+    }
+    id = bound->second;
+    if (!logs.emplace(metrics_[id], value).second) {
+      return EventInvalid(event.seq(), fmt::format("metric '{}' is given twice", metrics_[id]));
+    }
+    return absl::OkStatus();
+  };
+  uint32_t id = 0;
+  for (int i = 0; i < event.metric_ids_size(); ++i) {
+    absl::Status status = map(event.metric_ids(i), {event.values(i)}, id);
+    if (!status.ok()) return status;
+    stored.set_metric_ids(i, id);
+  }
+  for (int i = 0; i < event.integer_metric_ids_size(); ++i) {
+    const int64_t integer = event.integers(i);
+    absl::Status status =
+        map(event.integer_metric_ids(i), {static_cast<double>(integer), true, integer}, id);
+    if (!status.ok()) return status;
+    stored.set_integer_metric_ids(i, id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunState::TakeEvent(const v1::Event& event, policy::NameCheck name_check,
+                                 int64_t now_unix_nanos, Taken& taken) {
+  if (absl::Status status = CheckEvent(event); !status.ok()) return status;
+  storage::EventRow row;
+  v1::Event& stored = *row.record.mutable_event();
+  stored = event;
+  stored.clear_wants_decision();
+  policy::Logs logs;
+  if (absl::Status status = MapMetrics(event, stored, logs); !status.ok()) return status;
+
+  const policy::EventView view{event.seq(), event.kind(), event.epoch(), event.batch(), &logs};
+  uint64_t last_checkpoint_id = progress_.last_checkpoint_id();
+  v1::Decision decision = policies_.Decide(view, id_, event.seq() <= answered_seq_, name_check,
+                                           states_, &last_checkpoint_id);
+  progress_.set_last_checkpoint_id(last_checkpoint_id);
+  last_seq_ = event.seq();
+  progress_.set_ended(event.kind() == v1::Event::KIND_TRAIN_END);
+  if (event.kind() != v1::Event::KIND_TRAIN_BEGIN && event.kind() != v1::Event::KIND_TRAIN_END) {
+    progress_.set_epoch(event.epoch());
+  }
+
+  OpenSaves(decision, now_unix_nanos, taken);
+  if (!event.staged_upload().empty()) {
+    taken.stages.push_back(
+        {event.staged_upload(),
+         decision.saves().empty() ? "" : ParseCheckpointName(decision.saves(0).name())->id});
+  }
+  if (!decision.policies().empty()) {
+    v1::Decision& recorded = *row.record.mutable_decision();
+    recorded = decision;
+    for (v1::Checkpoint& save : *recorded.mutable_saves()) save.clear_policy_states();
+  }
+  taken.update.events.push_back(std::move(row));
+  if (event.wants_decision() || !decision.policies().empty()) {
+    taken.answers.push_back(std::move(decision));
+  }
+  return absl::OkStatus();
+}
+
+void RunState::OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, Taken& taken) {
+  for (v1::Checkpoint& save : *decision.mutable_saves()) {
+    *save.mutable_create_time() = TimeUtil::NanosecondsToTimestamp(now_unix_nanos);
+    save.set_writer_epoch(writer_epoch());
+    taken.update.opened_saves.push_back(save);
+    saves_[ParseCheckpointName(save.name())->id] = {save, false};
+  }
+}
+
+}  // namespace ckpt::server

@@ -1,0 +1,280 @@
+// RunActor's saves: from the last part's arrival to the committed checkpoint, and deletion. The
+// steps are those of storage/checkpoint_store.h.
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "server/run/run_actor.h"
+#include "server/run/run_actor_post.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
+
+namespace ckpt::server {
+namespace {
+
+// Whether some policy wants the answer to wait for the name as well.
+bool AnswerWhenVisible(const v1::Checkpoint& checkpoint) {
+  for (const v1::Placement& placement : checkpoint.placements()) {
+    if (placement.options().acknowledge() != v1::StorageOptions::ACKNOWLEDGE_DURABLE) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void RunActor::OpenUpload(std::string id, SaveDone done) {
+  PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
+    if (!broken_.ok()) return done(broken_);
+    if (const v1::Checkpoint* save = state_.OpenSave(id)) return done(*save);
+    PostDisk([this, id = std::move(id), done = std::move(done)]() mutable {
+      auto checkpoint = services_.store.GetCheckpoint(run_, id);
+      if (!checkpoint.ok()) {
+        checkpoint =
+            SaveNotOpen(CheckpointName(run_, id), "it failed, was deleted, or was never decided");
+      }
+      done(std::move(checkpoint));
+    });
+  });
+}
+
+void RunActor::FinishPart(std::string id, SaveDone done) {
+  PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
+    if (!broken_.ok()) return done(broken_);
+    if (state_.OpenSave(id) == nullptr) return OpenUpload(std::move(id), std::move(done));
+    Finishing& finishing = finishing_[id];
+    finishing.waiters.push_back(std::move(done));
+    if (!finishing.timing.has_value()) finishing.timing = services_.metrics.commit_seconds.Start();
+    Complete(std::move(id));
+  });
+}
+
+// Parts that were staged become those of the save, or are thrown away. `then` runs on the strand.
+void RunActor::UseStage(const RunState::StageUse& use, Task then) {
+  PostDisk([this, use, then = std::move(then)]() mutable {
+    absl::Status status = use.save.empty()
+                              ? services_.store.Discard(run_, "", use.stage_id)
+                              : services_.store.AdoptStage(run_, use.stage_id, use.save);
+    if (!status.ok()) {
+      spdlog::warn("run {}: stage {}: {}", run_, use.stage_id, MessageOf(status));
+    }
+    PostStrand([this, adopted = status.ok() ? use.save : "", then = std::move(then)]() mutable {
+      if (!adopted.empty()) {
+        finishing_[adopted].timing = services_.metrics.commit_seconds.Start();
+        Complete(adopted);
+      }
+      then();
+    });
+  });
+}
+
+// Publishes the save if all its parts are there (steps 3 and 4).
+void RunActor::Complete(std::string id) {
+  const v1::Checkpoint* save = state_.OpenSave(id);
+  if (save == nullptr || state_.Publishing(id)) return;  // its waiters hear of it
+  state_.SetPublishing(id, true);
+  PostDisk([this, id = std::move(id), save = *save] {
+    auto parts = services_.store.CompleteParts(run_, id, "", /*world_size=*/1);
+    if (parts.ok() && !parts->has_value()) {
+      PostStrand([this, id] { Incomplete(id); });
+      return;
+    }
+    absl::StatusOr<v1::Checkpoint> published =
+        parts.ok() ? services_.store.Publish(save) : parts.status();
+    PostStrand([this, id, published = std::move(published)]() mutable {
+      Published(id, std::move(published));
+    });
+  });
+}
+
+void RunActor::Incomplete(const std::string& id) {
+  state_.SetPublishing(id, false);
+  const v1::Checkpoint* save = state_.OpenSave(id);
+  if (save == nullptr) return;
+  for (SaveDone& waiter : std::exchange(finishing_[id].waiters, {})) waiter(*save);
+  finishing_.erase(id);
+}
+
+void RunActor::Published(const std::string& id, absl::StatusOr<v1::Checkpoint> checkpoint) {
+  if (!broken_.ok()) return;
+  if (!checkpoint.ok()) return FailSave(id, checkpoint.status());
+  CommitPublished(*std::move(checkpoint));
+}
+
+// Step 5.
+void RunActor::CommitPublished(v1::Checkpoint checkpoint) {
+  storage::RunUpdate update = state_.Commit(checkpoint);
+  services_.index.Submit(
+      std::move(update), [self = shared_from_this(), checkpoint = std::move(checkpoint)](
+                             absl::StatusOr<storage::ApplyResult> result) mutable {
+        RunActor* actor = self.get();
+        if (!result.ok()) {
+          actor->PostStrand([actor, status = result.status()] { actor->Break(status); });
+          return;
+        }
+        actor->ProjectAndEvict(std::move(checkpoint), *result);
+      });
+}
+
+// Steps 6 to 8.
+void RunActor::ProjectAndEvict(v1::Checkpoint checkpoint, const storage::ApplyResult& result) {
+  PostDisk([this, checkpoint = std::move(checkpoint), evictions = result.evictions]() mutable {
+    const std::string id = ParseCheckpointName(checkpoint.name())->id;
+    const bool when_visible = AnswerWhenVisible(checkpoint);
+    const auto answer = [this, id](v1::Checkpoint committed) {
+      committed.clear_policy_states();
+      PostStrand([this, id, committed = std::move(committed)] { EndSave(id, committed); });
+    };
+    if (!when_visible) answer(checkpoint);
+    auto projected = services_.store.Project(checkpoint);
+    if (!projected.ok()) {
+      spdlog::error("run {}: checkpoint {} is stored, but has no name yet: {}", run_, id,
+                    MessageOf(projected.status()));
+    }
+    if (when_visible) answer(projected.ok() ? *std::move(projected) : std::move(checkpoint));
+    for (const v1::Eviction& eviction : evictions) {
+      if (absl::Status status = services_.store.Evict(eviction); !status.ok()) {
+        spdlog::error("{}: could not be removed, the next start tries again: {}",
+                      eviction.checkpoint().name(), MessageOf(status));
+      }
+    }
+  });
+}
+
+void RunActor::FailSave(const std::string& id, const absl::Status& why) {
+  if (state_.OpenSave(id) == nullptr) return;
+  services_.index.Submit(state_.Fail(id), [self = shared_from_this(), id,
+                                           why](absl::StatusOr<storage::ApplyResult> result) {
+    RunActor* actor = self.get();
+    actor->PostStrand([actor, id, why, status = result.status()] {
+      if (!status.ok()) return actor->Break(status);
+      actor->EndSave(id, why);
+    });
+  });
+}
+
+// Tells everybody how a save ended. The index knows already.
+void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome) {
+  v1::TrainResponse response;
+  v1::SaveOutcome& message = *response.mutable_outcome();
+  message.set_save(CheckpointName(run_, id));
+  if (outcome.ok()) {
+    services_.metrics.saves_committed.Add();
+    *message.mutable_checkpoint() = *outcome;
+    spdlog::info("run {}: checkpoint {} committed, {} bytes", run_, id, outcome->size());
+  } else {
+    services_.metrics.saves_failed.Add();
+    message.set_reason(ReasonOf(outcome.status()));
+    message.set_message(std::string(MessageOf(outcome.status())));
+    spdlog::warn("run {}: save {} failed: {}", run_, id, MessageOf(outcome.status()));
+    PostDisk([this, id] {
+      if (absl::Status status = services_.store.Discard(run_, id, ""); !status.ok()) {
+        spdlog::warn("run {}: bytes of save {} stay: {}", run_, id, MessageOf(status));
+      }
+    });
+  }
+  if (session_ != nullptr) session_->Send(std::move(response));
+  const auto found = finishing_.find(id);
+  if (found == finishing_.end()) return;
+  Finishing finishing = std::move(found->second);
+  finishing_.erase(found);
+  if (finishing.timing.has_value() && outcome.ok()) finishing.timing->Stop();
+  for (SaveDone& waiter : finishing.waiters) waiter(outcome);
+}
+
+// ---- Deletion.
+
+// What takes the place of checkpoint `id` under each policy: pairs of policy and order.
+std::map<std::string, std::optional<v1::Checkpoint>> RunActor::NextBests(
+    std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const {
+  std::map<std::string, std::optional<v1::Checkpoint>> bests;
+  for (const auto& [policy, order_by] : orders) {
+    const auto page =
+        services_.store.ListCheckpoints({.run = run_,
+                                         .page_size = 2,
+                                         .filter = fmt::format("policy = \"{}\"", policy),
+                                         .order_by = order_by});
+    if (!page.ok()) continue;
+    for (const v1::Checkpoint& checkpoint : page->checkpoints) {
+      if (ParseCheckpointName(checkpoint.name())->id == id || bests.contains(policy)) continue;
+      bests[policy] = checkpoint;
+    }
+  }
+  return bests;
+}
+
+void RunActor::DeleteCheckpoint(std::string id, Done done) {
+  PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
+    if (!broken_.ok()) return done(broken_);
+    std::vector<std::pair<std::string, std::string>> orders;
+    for (const policy::Policy* policy : state_.PoliciesWithBest(id)) {
+      orders.emplace_back(policy->spec().name(), fmt::format("metrics.\"{}\"{}", policy->monitor(),
+                                                             policy->maximize() ? " desc" : ""));
+    }
+    PostDisk([this, id = std::move(id), orders = std::move(orders),
+              done = std::move(done)]() mutable {
+      if (auto checkpoint = services_.store.GetCheckpoint(run_, id); !checkpoint.ok()) {
+        return done(checkpoint.status());
+      }
+      auto next_best = NextBests(id, orders);
+      PostStrand([this, id = std::move(id), next_best = std::move(next_best),
+                  done = std::move(done)]() mutable { DeleteNow(id, next_best, std::move(done)); });
+    });
+  });
+}
+
+void RunActor::DeleteNow(const std::string& id,
+                         const std::map<std::string, std::optional<v1::Checkpoint>>& next_best,
+                         Done done) {
+  if (!broken_.ok()) return done(broken_);
+  services_.index.Submit(
+      state_.Delete(id, next_best), [self = shared_from_this(), done = std::move(done)](
+                                        absl::StatusOr<storage::ApplyResult> result) mutable {
+        RunActor* actor = self.get();
+        if (!result.ok()) {
+          actor->PostStrand([actor, status = result.status()] { actor->Break(status); });
+          return done(result.status());
+        }
+        actor->PostDisk(
+            [actor, evictions = std::move(result->evictions), done = std::move(done)]() mutable {
+              absl::Status status;
+              for (const v1::Eviction& eviction : evictions) {
+                status.Update(actor->services_.store.Evict(eviction));
+              }
+              done(status);
+            });
+      });
+}
+
+void RunActor::DeleteRun(Done done) {
+  PostStrand([this, done = std::move(done)]() mutable {
+    if (!broken_.ok()) return done(broken_);
+    if (session_ != nullptr) return done(RunInUse(run_));
+    broken_ = RunNotFound(run_);
+    self_.reset();
+    services_.index.SubmitDeleteRun(
+        run_, [self = shared_from_this(), saves = state_.OpenSaveIds(),
+               done = std::move(done)](absl::StatusOr<storage::ApplyResult> result) mutable {
+          RunActor* actor = self.get();
+          actor->PostDisk([actor, result = std::move(result), saves = std::move(saves),
+                           done = std::move(done)]() mutable {
+            absl::Status status = result.status();
+            if (status.ok()) {
+              for (const std::string& id : saves) {
+                status.Update(actor->services_.store.Discard(actor->run_, id, ""));
+              }
+              for (const v1::Eviction& eviction : result->evictions) {
+                status.Update(actor->services_.store.Evict(eviction));
+              }
+              status.Update(actor->services_.store.RemoveRunFolder(actor->run_));
+            }
+            // Only now may the run's name be used again: its old files are gone.
+            actor->gone_(*actor);
+            done(status);
+          });
+        });
+  });
+}
+
+}  // namespace ckpt::server

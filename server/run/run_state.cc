@@ -1,0 +1,236 @@
+#include "server/run/run_state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "google/protobuf/util/time_util.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
+
+namespace ckpt::server {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+std::vector<v1::PolicyState> StatesOf(const v1::RunProgress& progress) {
+  return {progress.policy_states().begin(), progress.policy_states().end()};
+}
+
+std::vector<v1::CheckpointPolicy> SpecsOf(const v1::Run& run) {
+  return {run.policies().begin(), run.policies().end()};
+}
+
+}  // namespace
+
+RunState::RunState(storage::RunSnapshot snapshot)
+    : id_(*ParseRunName(snapshot.run.name())),
+      run_(std::move(snapshot.run)),
+      progress_(std::move(snapshot.progress)) {
+  if (progress_.durable_seqs_size() > 0) last_seq_ = progress_.durable_seqs(0);
+  // The stored policies passed these checks when they came; should a later version be stricter, the
+  // run is still readable and the next Hello says what is wrong.
+  if (auto set = policy::PolicySet::Create(SpecsOf(run_)); set.ok()) {
+    policies_ = *std::move(set);
+    const auto previous = StatesOf(progress_);
+    states_ = policies_.CarryOver(previous, /*fresh=*/false);
+  }
+  for (v1::MetricName& metric : snapshot.metrics) {
+    if (metrics_.size() <= metric.id()) metrics_.resize(metric.id() + 1);
+    metric_ids_[metric.name()] = metric.id();
+    metrics_[metric.id()] = std::move(*metric.mutable_name());
+  }
+  for (v1::Checkpoint& save : snapshot.open_saves) {
+    std::string id = ParseCheckpointName(save.name())->id;
+    saves_[std::move(id)] = {std::move(save), false};
+  }
+}
+
+v1::Run RunState::Describe() const {
+  v1::Run run = run_;
+  for (const v1::PolicyState& state : states_) *run.add_policy_states() = state;
+  run.set_writer_epoch(progress_.writer_epoch());
+  run.set_durable_seq(last_seq_);
+  run.set_epoch(progress_.epoch());
+  if (progress_.update_time_unix_nanos() != 0) {
+    *run.mutable_update_time() =
+        TimeUtil::NanosecondsToTimestamp(progress_.update_time_unix_nanos());
+  }
+  run.set_state(progress_.ended() ? v1::Run::STATE_ENDED : v1::Run::STATE_DISCONNECTED);
+  return run;
+}
+
+storage::RunUpdate RunState::NewUpdate() const {
+  storage::RunUpdate update;
+  update.run = id_;
+  return update;
+}
+
+v1::RunProgress RunState::Progress() const {
+  v1::RunProgress progress = progress_;
+  progress.clear_durable_seqs();
+  progress.add_durable_seqs(last_seq_);
+  for (const v1::PolicyState& state : states_) {
+    auto* stored = progress.mutable_policy_states();
+    const auto same = std::find_if(stored->begin(), stored->end(), [&](const auto& other) {
+      return other.policy() == state.policy();
+    });
+    *(same != stored->end() ? &*same : stored->Add()) = state;
+  }
+  return progress;
+}
+
+// ---- Trainers.
+
+absl::StatusOr<RunState::Attached> RunState::Attach(
+    const v1::Hello& hello, std::vector<v1::CheckpointPolicy> policies,
+    const std::optional<v1::Checkpoint>& resumed_from, int64_t now_unix_nanos) {
+  Attached attached{NewUpdate()};
+  attached.new_writer = hello.writer_epoch() == 0;
+  if (attached.new_writer && hello.start() == v1::Hello::START_CREATE && exists()) {
+    return RunExists(id_);
+  }
+  if (!attached.new_writer && hello.writer_epoch() < writer_epoch()) {
+    return WriterFenced(id_, hello.rank(), hello.writer_epoch(), writer_epoch());
+  }
+  if (!attached.new_writer && hello.writer_epoch() > writer_epoch()) {
+    return FieldInvalid(
+        "writer_epoch", std::to_string(hello.writer_epoch()),
+        fmt::format("run '{}' has seen only {} trainers here; the data folder is not "
+                    "the one this trainer began with",
+                    id_, writer_epoch()));
+  }
+  const bool fresh = attached.new_writer && hello.start() == v1::Hello::START_FRESH;
+  if (absl::Status status = AdoptPolicies(std::move(policies), fresh); !status.ok()) return status;
+
+  if (!exists()) {
+    *run_.mutable_create_time() = TimeUtil::NanosecondsToTimestamp(now_unix_nanos);
+  }
+  for (const auto& [key, value] : hello.labels()) (*run_.mutable_labels())[key] = value;
+  stream_metrics_.clear();
+  answered_seq_ = hello.last_decided_seq();
+  if (attached.new_writer) {
+    answered_seq_ = 0;
+    progress_.set_writer_epoch(writer_epoch() + 1);
+    FailOpenSaves(attached);
+    if (resumed_from.has_value()) policies_.ResumeCounters(*resumed_from, states_);
+  }
+  attached.update.run_row = run_;
+  attached.update.progress = Progress();
+  return attached;
+}
+
+void RunState::FailOpenSaves(Attached& attached) {
+  for (const std::string& id : OpenSaveIds()) {
+    if (Publishing(id)) continue;
+    policies_.Failed(id, states_);
+    saves_.erase(id);
+    attached.update.closed_saves.push_back(id);
+    attached.failed_saves.push_back(id);
+  }
+}
+
+absl::Status RunState::AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, bool fresh) {
+  if (policies.empty()) policies = SpecsOf(run_);
+  auto set = policy::PolicySet::Create(policies);
+  if (!set.ok()) return set.status();
+  progress_ = Progress();  // so that states of policies that leave are kept, and may come back
+  const std::vector<v1::PolicyState> previous = StatesOf(progress_);
+  states_ = set->CarryOver(previous, fresh);
+  policies_ = *std::move(set);
+  run_.mutable_policies()->Assign(policies.begin(), policies.end());
+  return absl::OkStatus();
+}
+
+v1::Welcome RunState::MakeWelcome() const {
+  v1::Welcome welcome;
+  *welcome.mutable_run() = Describe();
+  welcome.mutable_run()->set_state(v1::Run::STATE_RUNNING);
+  welcome.set_writer_epoch(writer_epoch());
+  welcome.set_durable_seq(last_seq_);
+  for (const auto& [id, save] : saves_) {
+    if (!save.publishing) *welcome.add_open_saves() = save.checkpoint;
+  }
+  for (const policy::Policy& policy : policies_.policies()) {
+    v1::PolicyWarnings* warnings = welcome.add_warnings();
+    warnings->set_policy(policy.spec().name());
+    for (const std::string& warning : policy.warnings()) warnings->add_warnings(warning);
+  }
+  welcome.set_quiet_batches(policies_.QuietBatches(states_));
+  return welcome;
+}
+
+// ---- Saves.
+
+const v1::Checkpoint* RunState::OpenSave(std::string_view id) const {
+  const auto found = saves_.find(id);
+  return found == saves_.end() ? nullptr : &found->second.checkpoint;
+}
+
+std::vector<std::string> RunState::OpenSaveIds() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, save] : saves_) ids.push_back(id);
+  return ids;
+}
+
+void RunState::SetPublishing(std::string_view id, bool publishing) {
+  if (const auto found = saves_.find(id); found != saves_.end()) {
+    found->second.publishing = publishing;
+  }
+}
+
+bool RunState::Publishing(std::string_view id) const {
+  const auto found = saves_.find(id);
+  return found != saves_.end() && found->second.publishing;
+}
+
+storage::RunUpdate RunState::Commit(const v1::Checkpoint& published) {
+  const std::string id = ParseCheckpointName(published.name())->id;
+  policies_.Committed(id, states_);
+  saves_.erase(id);
+  storage::RunUpdate update = NewUpdate();
+  update.committed.push_back(published);
+  update.progress = Progress();
+  return update;
+}
+
+storage::RunUpdate RunState::Fail(std::string_view id) {
+  policies_.Failed(id, states_);
+  saves_.erase(saves_.find(id));
+  storage::RunUpdate update = NewUpdate();
+  update.closed_saves.emplace_back(id);
+  update.progress = Progress();
+  return update;
+}
+
+std::vector<const policy::Policy*> RunState::PoliciesWithBest(std::string_view id) const {
+  std::vector<const policy::Policy*> found;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (states_[i].best_checkpoint_id() == id) found.push_back(&policies_.policies()[i]);
+  }
+  return found;
+}
+
+storage::RunUpdate RunState::Delete(
+    std::string_view id, const std::map<std::string, std::optional<v1::Checkpoint>>& next_best) {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (states_[i].best_checkpoint_id() != id) continue;
+    const policy::Policy& policy = policies_.policies()[i];
+    states_[i].set_best(policy.InitialState().best());
+    states_[i].clear_best_checkpoint_id();
+    const auto next = next_best.find(policy.spec().name());
+    if (next == next_best.end() || !next->second.has_value()) continue;
+    const auto value = next->second->metrics().find(policy.monitor());
+    if (value == next->second->metrics().end() || std::isnan(value->second)) continue;
+    states_[i].set_best(value->second);
+    states_[i].set_best_checkpoint_id(ParseCheckpointName(next->second->name())->id);
+  }
+  storage::RunUpdate update = NewUpdate();
+  update.deleted.emplace_back(id);
+  update.progress = Progress();
+  return update;
+}
+
+}  // namespace ckpt::server

@@ -1,0 +1,238 @@
+#include "storage/catalog/catalog.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
+#include "storage/catalog/checkpoint_list.h"
+#include "storage/catalog/index_db.h"
+#include "storage/catalog/key_encoding.h"
+#include "storage/catalog/ranking.h"
+#include "storage/catalog/rows.h"
+#include "storage/catalog/run_rows.h"
+#include "storage/catalog/update_batch.h"
+#include "storage/history/event_log.h"
+
+namespace ckpt::storage {
+namespace {
+
+// Calls `each` with the rows of a table, parsed, until it returns false.
+template <typename Message>
+absl::Status ForEachRow(const ReadView& view, Table table,
+                        absl::FunctionRef<bool(const Message&)> each) {
+  Cursor cursor = view.Scan(table, "");
+  for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
+    const absl::StatusOr<Message> row = ParseRow<Message>(table, cursor.key(), cursor.value());
+    if (!row.ok()) return row.status();
+    if (!each(*row)) return absl::OkStatus();
+  }
+  return cursor.status();
+}
+
+absl::StatusOr<Catalog::Totals> SumTotals(const ReadView& view) {
+  Catalog::Totals totals;
+  absl::Status status = ForEachRunAfter(view, "", [&](const v1::Run& run) {
+    ++totals.runs;
+    totals.checkpoints += run.checkpoint_count();
+    totals.checkpoint_bytes += run.checkpoint_bytes();
+    return true;
+  });
+  if (!status.ok()) return status;
+  Cursor saves = view.Scan(Table::kSaves, "");
+  for (saves.SeekToFirst(); saves.Valid(); saves.Next()) ++totals.open_saves;
+  if (!saves.status().ok()) return saves.status();
+  return totals;
+}
+
+class RocksCatalog final : public Catalog {
+ public:
+  RocksCatalog(std::unique_ptr<IndexDb> index, const Totals& totals)
+      : index_(std::move(index)), totals_(totals) {}
+
+  absl::StatusOr<ApplyResult> Apply(std::span<const RunUpdate> updates) override {
+    absl::MutexLock lock(&write_mutex_);
+    UpdateBatch batch(*index_);
+    for (const RunUpdate& update : updates) {
+      if (absl::Status s = batch.Add(update); !s.ok()) return s;
+    }
+    return Write(batch);
+  }
+
+  absl::StatusOr<ApplyResult> DeleteRun(std::string_view run) override {
+    absl::MutexLock lock(&write_mutex_);
+    UpdateBatch batch(*index_);
+    if (absl::Status s = batch.DeleteRun(run); !s.ok()) return s;
+    return Write(batch);
+  }
+
+  absl::Status FinishEviction(std::string_view run, std::string_view id) override;
+  absl::Status SetProjectionError(std::string_view run, std::string_view id,
+                                  std::string_view filepath, std::string_view error) override;
+
+  absl::StatusOr<std::optional<std::string>> NameOwner(std::string_view run,
+                                                       std::string_view filepath) const override;
+
+  absl::Status ForEachRun(absl::FunctionRef<bool(const v1::Run&)> each) const override {
+    return ForEachRunAfter(index_->View(), "", each);
+  }
+  absl::Status ForEachCheckpoint(
+      absl::FunctionRef<bool(const v1::Checkpoint&)> each) const override {
+    return ForEachRow<v1::Checkpoint>(index_->View(), Table::kCheckpoints, each);
+  }
+  absl::Status ForEachSave(absl::FunctionRef<bool(const v1::Checkpoint&)> each) const override {
+    return ForEachRow<v1::Checkpoint>(index_->View(), Table::kSaves, each);
+  }
+  absl::Status ForEachEviction(absl::FunctionRef<bool(const v1::Eviction&)> each) const override {
+    return ForEachRow<v1::Eviction>(index_->View(), Table::kEvictions, each);
+  }
+
+  absl::StatusOr<RunSnapshot> LoadRun(std::string_view run) const override {
+    return ReadRunSnapshot(index_->View(), run);
+  }
+  absl::StatusOr<v1::Run> GetRun(std::string_view run) const override {
+    return ReadRun(index_->View(), run);
+  }
+  absl::StatusOr<RunPage> ListRuns(int page_size, std::string_view page_token,
+                                   std::string_view filter) const override {
+    return FindRuns(index_->View(), page_size, page_token, filter);
+  }
+
+  absl::StatusOr<v1::Checkpoint> GetCheckpoint(std::string_view run,
+                                               std::string_view id) const override;
+  absl::StatusOr<v1::Checkpoint> GetLatest(std::string_view run) const override;
+  absl::StatusOr<v1::Checkpoint> GetBest(std::string_view run, std::string_view metric,
+                                         bool maximize, std::string_view policy) const override;
+  absl::StatusOr<CheckpointPage> ListCheckpoints(const CheckpointQuery& query) const override;
+  absl::StatusOr<EventPage> ListEvents(std::string_view run, int rank, int page_size,
+                                       std::string_view page_token) const override;
+  absl::StatusOr<std::optional<v1::EventRecord>> GetEvent(std::string_view run, int rank,
+                                                          uint64_t seq) const override {
+    return FindEvent(index_->View(), run, rank, seq);
+  }
+
+  Totals GetTotals() const override {
+    absl::MutexLock lock(&totals_mutex_);
+    return totals_;
+  }
+
+ private:
+  absl::StatusOr<ApplyResult> Write(UpdateBatch& batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) {
+    if (absl::Status s = index_->Write(batch.TakeBatch()); !s.ok()) return s;
+    absl::MutexLock lock(&totals_mutex_);
+    totals_.runs += batch.change().runs;
+    totals_.checkpoints += batch.change().checkpoints;
+    totals_.checkpoint_bytes += batch.change().checkpoint_bytes;
+    totals_.open_saves += batch.change().open_saves;
+    return batch.TakeResult();
+  }
+
+  const std::unique_ptr<IndexDb> index_;
+  // Writers read rows before they change them: one at a time. Readers are not held up.
+  absl::Mutex write_mutex_;
+  mutable absl::Mutex totals_mutex_ ABSL_ACQUIRED_AFTER(write_mutex_);
+  Totals totals_ ABSL_GUARDED_BY(totals_mutex_);
+};
+
+absl::Status RocksCatalog::FinishEviction(std::string_view run, std::string_view id) {
+  const auto number = ParseCheckpointId(id);
+  if (!number.has_value()) return absl::OkStatus();
+  absl::MutexLock lock(&write_mutex_);
+  Batch batch = index_->NewBatch();
+  batch.Delete(Table::kEvictions, CheckpointKey(run, *number));
+  return index_->Write(std::move(batch));
+}
+
+absl::Status RocksCatalog::SetProjectionError(std::string_view run, std::string_view id,
+                                              std::string_view filepath, std::string_view error) {
+  const auto number = ParseCheckpointId(id);
+  if (!number.has_value()) return absl::OkStatus();
+  absl::MutexLock lock(&write_mutex_);
+  Batch batch = index_->NewBatch();
+  const std::string key = CheckpointKey(run, *number);
+  auto row = ReadRow<v1::Checkpoint>(batch, Table::kCheckpoints, key);
+  if (!row.ok()) return row.status();
+  if (!row->has_value()) return absl::OkStatus();
+  bool changed = false;
+  for (v1::Placement& placement : *(*row)->mutable_placements()) {
+    if (placement.filepath() != filepath || placement.projection_error() == error) continue;
+    placement.set_projection_error(std::string(error));
+    changed = true;
+  }
+  if (!changed) return absl::OkStatus();
+  batch.Put(Table::kCheckpoints, key, (*row)->SerializeAsString());
+  return index_->Write(std::move(batch));
+}
+
+absl::StatusOr<std::optional<std::string>> RocksCatalog::NameOwner(
+    std::string_view run, std::string_view filepath) const {
+  if (!HasKey(run) || !HasKey(filepath)) return std::nullopt;
+  const std::string key = NameKey(run, filepath);
+  const auto owner = index_->View().Get(Table::kNames, key);
+  if (!owner.ok()) return owner.status();
+  if (!owner->has_value()) return std::nullopt;
+  if ((*owner)->size() != kU64Bytes) return DamagedRow(Table::kNames, key);
+  return std::to_string(DecodeU64(**owner));
+}
+
+absl::StatusOr<v1::Checkpoint> RocksCatalog::GetCheckpoint(std::string_view run,
+                                                           std::string_view id) const {
+  const ReadView view = index_->View();
+  if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
+  const auto number = ParseCheckpointId(id);
+  if (!number.has_value()) return CheckpointNotFound(CheckpointName(run, id));
+  auto row = ReadRow<v1::Checkpoint>(view, Table::kCheckpoints, CheckpointKey(run, *number));
+  if (!row.ok()) return row.status();
+  if (!row->has_value()) return CheckpointNotFound(CheckpointName(run, id));
+  return **std::move(row);
+}
+
+absl::StatusOr<v1::Checkpoint> RocksCatalog::GetLatest(std::string_view run) const {
+  const ReadView view = index_->View();
+  if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
+  Cursor cursor = view.Scan(Table::kCheckpoints, RunPrefix(run));
+  cursor.SeekToLast();
+  if (cursor.Valid()) {
+    return ParseRow<v1::Checkpoint>(Table::kCheckpoints, cursor.key(), cursor.value());
+  }
+  if (!cursor.status().ok()) return cursor.status();
+  return AliasUnresolved(run, "latest", "nothing has been committed yet");
+}
+
+absl::StatusOr<v1::Checkpoint> RocksCatalog::GetBest(std::string_view run, std::string_view metric,
+                                                     bool maximize, std::string_view policy) const {
+  const ReadView view = index_->View();
+  if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
+  return FindBest(view, run, metric, maximize, policy);
+}
+
+absl::StatusOr<CheckpointPage> RocksCatalog::ListCheckpoints(const CheckpointQuery& query) const {
+  const ReadView view = index_->View();
+  if (!query.run.empty()) {
+    if (absl::Status s = CheckRunExists(view, query.run); !s.ok()) return s;
+  }
+  return FindCheckpoints(view, query);
+}
+
+absl::StatusOr<EventPage> RocksCatalog::ListEvents(std::string_view run, int rank, int page_size,
+                                                   std::string_view page_token) const {
+  const ReadView view = index_->View();
+  if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
+  return FindEvents(view, run, rank, page_size, page_token);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const CatalogOptions& options) {
+  absl::StatusOr<std::unique_ptr<IndexDb>> index = IndexDb::Open(options);
+  if (!index.ok()) return index.status();
+  const absl::StatusOr<Totals> totals = SumTotals((*index)->View());
+  if (!totals.ok()) return totals.status();
+  return std::make_unique<RocksCatalog>(*std::move(index), *totals);
+}
+
+}  // namespace ckpt::storage

@@ -1,0 +1,372 @@
+#include "storage/catalog/index_db.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
+#include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdarg>
+#include <functional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "storage/base/errors.h"
+#include "storage/base/format_version.h"
+#include "storage/catalog/catalog.h"
+#include "storage/catalog/key_encoding.h"
+
+namespace ckpt::storage {
+namespace {
+
+constexpr std::array<std::string_view, 8> kTableNames = {
+    "meta", "runs", "saves", "checkpoints", "ranking", "names", "evictions", "events"};
+constexpr std::string_view kVersionKey = "version";
+
+constexpr int64_t kMinCacheBytes = 4 << 20;
+constexpr int kCacheShardBits = 2;  // each shard holds many of the 256 KiB that memtables reserve
+constexpr uint64_t kMaxLogBytes = 64 << 20;  // write-ahead log in all: bounds the time to open
+constexpr int kMaxOpenFiles = 256;
+constexpr int kBloomBitsPerKey = 10;
+// A table file in which 64 of any 128 neighbouring rows are deletions is compacted, so that scans
+// do not wade through them.
+constexpr size_t kDeletionWindow = 128;
+constexpr size_t kDeletionTrigger = 64;
+
+rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
+
+std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+absl::Status ToStatus(const rocksdb::Status& status, std::string_view operation) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string what = fmt::format("{} the index: {}", operation, status.ToString());
+  return status.IsNoSpace() ? DiskFull(what) : StorageFailed(what);
+}
+
+class ErrorListener final : public rocksdb::EventListener {
+ public:
+  explicit ErrorListener(std::function<void(const std::string&)> on_error)
+      : on_error_(std::move(on_error)) {}
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                         rocksdb::Status* status) override {
+    // When there is room again RocksDB flushes what it has to a new log and goes on by itself.
+    const bool recovers =
+        status->IsNoSpace() && status->severity() < rocksdb::Status::Severity::kFatalError;
+    if (on_error_ && !recovers) on_error_(status->ToString());
+  }
+
+ private:
+  std::function<void(const std::string&)> on_error_;
+};
+
+// RocksDB's own log file is not written: with assertions on, as in Debian's library, its second
+// line after one that found the disk full aborts the process. What it would say comes as statuses,
+// too.
+class NoLogger final : public rocksdb::Logger {
+ public:
+  NoLogger() : Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
+rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_bytes,
+                                 const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::DBOptions db;
+  db.create_if_missing = true;
+  db.paranoid_checks = true;
+  // Forgive a last record that was cut short, for it was never acknowledged, and nothing else.
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  db.recycle_log_file_num = 0;
+  db.track_and_verify_wals_in_manifest = true;
+  // A failed sync is not tried again: the kernel may have dropped the pages and report success.
+  db.max_bgerror_resume_count = 0;
+  db.listeners.push_back(std::make_shared<ErrorListener>(options.on_error));
+  // Memtables are charged to the cache: both together stay within its capacity.
+  db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(cache_bytes / 2, cache);
+  db.max_total_wal_size = kMaxLogBytes;
+  db.max_open_files = kMaxOpenFiles;
+  db.max_background_jobs = 2;
+  db.max_manifest_file_size = 16 << 20;
+  db.info_log = std::make_shared<NoLogger>();
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions MakeTableOptions(int64_t cache_bytes,
+                                              const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions blocks;
+  blocks.checksum = rocksdb::ChecksumType::kXXH3;
+  blocks.format_version = 5;
+  blocks.block_cache = cache;
+  blocks.cache_index_and_filter_blocks = true;
+  blocks.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  rocksdb::ColumnFamilyOptions table;
+  table.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
+  table.compression = rocksdb::kLZ4Compression;
+  table.write_buffer_size = cache_bytes / 8;
+  table.level_compaction_dynamic_level_bytes = true;
+  table.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(kDeletionWindow, kDeletionTrigger));
+  return table;
+}
+
+// Names of the column families of an existing index; only the default one if it is to be created.
+absl::StatusOr<std::vector<std::string>> ExistingTables(const rocksdb::DBOptions& options,
+                                                        const std::string& path) {
+  std::vector<std::string> names;
+  if (options.env->FileExists(path + "/CURRENT").ok()) {
+    rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path, &names);
+    if (!status.ok()) return ToStatus(status, "opening");
+    return names;
+  }
+  // RocksDB would begin an empty index beside the files of one that has lost its root.
+  std::vector<std::string> files;
+  options.env->GetChildren(path, &files).PermitUncheckedError();  // no folder yet: no files
+  for (const std::string& file : files) {
+    if (file.ends_with(".sst") || file.ends_with(".log")) {
+      return StorageFailed(
+          fmt::format("opening the index: '{}' has {} but no CURRENT file; restore "
+                      "the folder, or move it away to begin an empty index",
+                      path, file));
+    }
+  }
+  return std::vector<std::string>{rocksdb::kDefaultColumnFamilyName};
+}
+
+absl::StatusOr<std::optional<int>> ParseVersion(std::string_view text) {
+  int version = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error != std::errc() || rest != text.data() + text.size()) {
+    return StorageFailed("opening the index: its version row is damaged");
+  }
+  return version;
+}
+
+}  // namespace
+
+std::string_view TableName(Table table) { return kTableNames.at(static_cast<size_t>(table)); }
+
+// ---- IndexDb
+
+struct IndexDb::Rep {
+  ~Rep() {
+    for (rocksdb::ColumnFamilyHandle* handle : handles) {
+      db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    // Nothing can be lost here: every write was synced.
+    if (db != nullptr) db->Close().PermitUncheckedError();
+  }
+
+  rocksdb::ColumnFamilyHandle* Handle(Table table) const {
+    return tables[static_cast<size_t>(table)];
+  }
+
+  absl::StatusOr<std::optional<std::string>> Get(const rocksdb::ReadOptions& options, Table table,
+                                                 std::string_view key) const {
+    std::string value;
+    const rocksdb::Status status = db->Get(options, Handle(table), ToSlice(key), &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (!status.ok()) return ToStatus(status, "reading");
+    return value;
+  }
+
+  // Version of an existing index; nothing for a new one.
+  absl::StatusOr<std::optional<int>> Version() const;
+  absl::Status CreateMissingTables(const rocksdb::ColumnFamilyOptions& options);
+
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;  // all, owned
+  std::array<rocksdb::ColumnFamilyHandle*, kTableNames.size()> tables = {};
+};
+
+// The version row is written last: an index without it was still being created, and is empty.
+absl::StatusOr<std::optional<int>> IndexDb::Rep::Version() const {
+  if (Handle(Table::kMeta) == nullptr) return std::nullopt;
+  const auto text = Get({}, Table::kMeta, kVersionKey);
+  if (!text.ok()) return text.status();
+  if (!text->has_value()) return std::nullopt;
+  return ParseVersion(**text);
+}
+
+absl::Status IndexDb::Rep::CreateMissingTables(const rocksdb::ColumnFamilyOptions& options) {
+  for (size_t i = 0; i < kTableNames.size(); ++i) {
+    if (tables[i] != nullptr) continue;
+    const rocksdb::Status status =
+        db->CreateColumnFamily(options, std::string(kTableNames[i]), &tables[i]);
+    if (!status.ok()) return ToStatus(status, "creating");
+    handles.push_back(tables[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& options) {
+  const int64_t cache_bytes = std::max(options.cache_bytes, kMinCacheBytes);
+  const auto cache = rocksdb::NewLRUCache(cache_bytes, kCacheShardBits);
+  const rocksdb::DBOptions db_options = MakeDbOptions(options, cache_bytes, cache);
+  const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(cache_bytes, cache);
+
+  const auto existing = ExistingTables(db_options, options.path);
+  if (!existing.ok()) return existing.status();
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : *existing) descriptors.emplace_back(name, table_options);
+
+  auto rep = std::make_unique<Rep>();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(db_options, options.path, descriptors, &rep->handles, &db);
+  if (!status.ok()) return ToStatus(status, "opening");
+  rep->db.reset(db);
+  for (rocksdb::ColumnFamilyHandle* handle : rep->handles) {
+    const auto* name = std::find(kTableNames.begin(), kTableNames.end(), handle->GetName());
+    if (name != kTableNames.end()) rep->tables[name - kTableNames.begin()] = handle;
+  }
+
+  const auto version = rep->Version();
+  if (!version.ok()) return version.status();
+  if (version->value_or(0) > kFormatVersion) {
+    return VersionTooNew("the index", **version, kFormatVersion);
+  }
+  if (absl::Status s = rep->CreateMissingTables(table_options); !s.ok()) return s;
+  std::unique_ptr<IndexDb> index(new IndexDb(std::move(rep)));
+  if (!version->has_value()) {
+    Batch batch = index->NewBatch();
+    batch.Put(Table::kMeta, kVersionKey, std::to_string(kFormatVersion));
+    if (absl::Status s = index->Write(std::move(batch)); !s.ok()) return s;
+  }
+  return index;
+}
+
+IndexDb::IndexDb(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+IndexDb::~IndexDb() = default;
+
+// ---- Cursor
+
+struct Cursor::Rep {
+  // The iterator points at the slices, which point at the strings.
+  std::string lower;
+  std::string upper;
+  rocksdb::Slice lower_slice;
+  rocksdb::Slice upper_slice;
+  std::unique_ptr<rocksdb::Iterator> iterator;
+};
+
+Cursor::Cursor(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+Cursor::~Cursor() = default;
+Cursor::Cursor(Cursor&&) noexcept = default;
+
+void Cursor::SeekToFirst() { rep_->iterator->SeekToFirst(); }
+void Cursor::SeekToLast() { rep_->iterator->SeekToLast(); }
+void Cursor::Seek(std::string_view key) { rep_->iterator->Seek(ToSlice(key)); }
+void Cursor::SeekForPrev(std::string_view key) { rep_->iterator->SeekForPrev(ToSlice(key)); }
+void Cursor::Next() { rep_->iterator->Next(); }
+void Cursor::Prev() { rep_->iterator->Prev(); }
+bool Cursor::Valid() const { return rep_->iterator->Valid(); }
+std::string_view Cursor::key() const { return ToView(rep_->iterator->key()); }
+std::string_view Cursor::value() const { return ToView(rep_->iterator->value()); }
+absl::Status Cursor::status() const { return ToStatus(rep_->iterator->status(), "reading"); }
+
+// ---- ReadView
+
+struct ReadView::Rep {
+  explicit Rep(const IndexDb::Rep* owner) : index(owner) {
+    options.snapshot = index->db->GetSnapshot();
+  }
+  ~Rep() { index->db->ReleaseSnapshot(options.snapshot); }
+
+  const IndexDb::Rep* index;
+  rocksdb::ReadOptions options;
+};
+
+ReadView::ReadView(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+ReadView::~ReadView() = default;
+ReadView::ReadView(ReadView&&) noexcept = default;
+
+absl::StatusOr<std::optional<std::string>> ReadView::Get(Table table, std::string_view key) const {
+  return rep_->index->Get(rep_->options, table, key);
+}
+
+Cursor ReadView::Scan(Table table, std::string_view prefix) const {
+  auto cursor = std::make_unique<Cursor::Rep>();
+  cursor->lower = prefix;
+  cursor->upper = PrefixEnd(prefix);
+  cursor->lower_slice = cursor->lower;
+  cursor->upper_slice = cursor->upper;
+  rocksdb::ReadOptions options = rep_->options;
+  if (!cursor->lower.empty()) options.iterate_lower_bound = &cursor->lower_slice;
+  if (!cursor->upper.empty()) options.iterate_upper_bound = &cursor->upper_slice;
+  cursor->iterator.reset(rep_->index->db->NewIterator(options, rep_->index->Handle(table)));
+  return Cursor(std::move(cursor));
+}
+
+ReadView IndexDb::View() const { return ReadView(std::make_unique<ReadView::Rep>(rep_.get())); }
+
+// ---- Batch
+
+struct Batch::Rep {
+  static std::string SeenKey(Table table, std::string_view key) {
+    std::string seen(1, static_cast<char>(table));
+    return seen.append(key);
+  }
+
+  const IndexDb::Rep* index;
+  rocksdb::WriteBatch writes;
+  // What the last Put or Delete of a key made of it. Keys begin with the table.
+  std::unordered_map<std::string, std::optional<std::string>> seen;
+};
+
+Batch::Batch(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+Batch::~Batch() = default;
+Batch::Batch(Batch&&) noexcept = default;
+
+absl::StatusOr<std::optional<std::string>> Batch::Get(Table table, std::string_view key) const {
+  const auto seen = rep_->seen.find(Rep::SeenKey(table, key));
+  if (seen != rep_->seen.end()) return seen->second;
+  return rep_->index->Get({}, table, key);
+}
+
+// A WriteBatch refuses nothing but keys or values of 4 GiB: its statuses are of no interest.
+
+void Batch::Put(Table table, std::string_view key, std::string_view value) {
+  PutUnseen(table, key, value);
+  rep_->seen[Rep::SeenKey(table, key)] = value;
+}
+
+void Batch::Delete(Table table, std::string_view key) {
+  rep_->writes.Delete(rep_->index->Handle(table), ToSlice(key)).PermitUncheckedError();
+  rep_->seen[Rep::SeenKey(table, key)] = std::nullopt;
+}
+
+void Batch::PutUnseen(Table table, std::string_view key, std::string_view value) {
+  rep_->writes.Put(rep_->index->Handle(table), ToSlice(key), ToSlice(value)).PermitUncheckedError();
+}
+
+void Batch::DeletePrefixUnseen(Table table, std::string_view prefix) {
+  rep_->writes.DeleteRange(rep_->index->Handle(table), ToSlice(prefix), PrefixEnd(prefix))
+      .PermitUncheckedError();
+}
+
+Batch IndexDb::NewBatch() const {
+  auto batch = std::make_unique<Batch::Rep>();
+  batch->index = rep_.get();
+  return Batch(std::move(batch));
+}
+
+absl::Status IndexDb::Write(Batch batch) {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return ToStatus(rep_->db->Write(options, &batch.rep_->writes), "writing");
+}
+
+}  // namespace ckpt::storage

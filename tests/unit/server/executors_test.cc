@@ -1,0 +1,55 @@
+#include "server/run/executors.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <vector>
+
+namespace ckpt::server {
+namespace {
+
+TEST(ExecutorsTest, AStrandRunsItsTasksInOrder) {
+  Executors executors(4);
+  SerialExecutor strand = executors.NewDiskStrand();
+  std::vector<int> order;
+  for (int i = 0; i < 1000; ++i) strand.Post([&order, i] { order.push_back(i); });
+  executors.Stop();
+  ASSERT_EQ(order.size(), 1000u);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[i], i);
+}
+
+TEST(ExecutorsTest, StopWaitsForTasksThatPostOthers) {
+  Executors executors(2);
+  SerialExecutor actor = executors.NewActorStrand();
+  std::atomic<int> left = 100;
+  std::function<void()> next = [&] {
+    if (--left > 0) executors.PostDisk([&] { actor.Post([&] { next(); }); });
+  };
+  actor.Post([&] { next(); });
+  executors.Stop();
+  EXPECT_EQ(left, 0);
+}
+
+TEST(ExecutorsTest, StopDropsTimers) {
+  auto held = std::make_shared<int>(0);
+  {
+    Executors executors(1);
+    executors.PostAfter(std::chrono::hours(24), executors.NewActorStrand(),
+                        [held] { FAIL() << "a day has not passed"; });
+    executors.Stop();
+  }
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(ExecutorsTest, TimersRun) {
+  Executors executors(1);
+  std::promise<void> ran;
+  executors.PostAfter(std::chrono::milliseconds(1), executors.NewDiskStrand(),
+                      [&] { ran.set_value(); });
+  ran.get_future().wait();
+}
+
+}  // namespace
+}  // namespace ckpt::server
