@@ -19,6 +19,8 @@ namespace {
 constexpr const char* kVariables[] = {"CKPTD_DATA_DIR", "CKPTD_LISTEN",    "CKPTD_HTTP",
                                       "CKPTD_CONFIG",   "CKPTD_LOG_LEVEL", "CKPTD_LOG_FORMAT"};
 
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
 constexpr const char* kFooter = R"(Environment (flags win over it, it wins over the file):
   CKPTD_DATA_DIR, CKPTD_LISTEN (comma list), CKPTD_HTTP, CKPTD_CONFIG, CKPTD_LOG_LEVEL,
   CKPTD_LOG_FORMAT
@@ -33,10 +35,14 @@ Exit codes: 0 stopped in good order, 1 could not start or run, 2 wrong usage.)";
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open()) return FileError("open", path, errno);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (text.bad()) return FileError("read", path, errno);  // a folder, for instance
-  return text.str();
+  std::string text(kMaxConfigBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return FileError("read", path, errno);  // a folder, for instance
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kMaxConfigBytes) {
+    return FieldInvalid("--config", path, fmt::format("it has over {} bytes", kMaxConfigBytes));
+  }
+  return text;
 }
 
 void SplitList(const std::string& list, google::protobuf::RepeatedPtrField<std::string>* items) {
