@@ -28,7 +28,7 @@ endfunction()
 
 ckpt_precompile("${message_headers}" ckpt_base ckpt_catalog ckpt_storage ckpt_policy
                 ckpt_server_core ckptctl_core ckpt_conformance)
-ckpt_precompile("${message_headers};${service_headers}" ckpt_rpc ckpt_client)
+ckpt_precompile("${message_headers};${service_headers}" ckpt_rpc ckpt_client ckptbench)
 ckpt_precompile("${message_headers};${test_headers}" storage_test catalog_tests policy_tests
                 server_tests integration_tests proto_tests ckptctl_test ckpt_storage_testing)
 ckpt_precompile("${message_headers};${service_headers};${test_headers}" client_test wire_tests

@@ -27,6 +27,7 @@ class DaemonProcess {
   // SIGTERM. Returns the exit code.
   int Stop();
 
+  pid_t pid() const { return process_->pid(); }
   // The address for clients: a Unix socket, the same after each start.
   const std::string& server() const { return server_; }
   const std::string& data_dir() const { return data_dir_; }

@@ -9,10 +9,12 @@
 
 namespace ckpt::integration {
 
-// Created empty, removed with all its content. Its path is short enough for Unix sockets in it.
+// Created empty, removed with all its content. With a short `parent` its path is short enough for
+// Unix sockets in it.
 class ScratchFolder {
  public:
-  ScratchFolder() {
+  explicit ScratchFolder(const std::string& parent = "/tmp")
+      : path_(parent + "/ckptd-test.XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~ScratchFolder() {
@@ -26,7 +28,7 @@ class ScratchFolder {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
  private:
-  std::string path_ = "/tmp/ckptd-test.XXXXXX";
+  std::string path_;
 };
 
 }  // namespace ckpt::integration

@@ -1,0 +1,23 @@
+// The measurements, one a source file. Each runs product and baseline in turn in one process tree
+// on one disk, and ends the program when it cannot.
+#pragma once
+
+#include <vector>
+
+#include "tests/bench/options.h"
+#include "tests/bench/result.h"
+
+namespace ckpt::bench {
+
+// Peak memory of the daemon while it takes a large checkpoint, beside a small one.
+std::vector<Result> BenchMemory(const Options& options);
+// Bytes a second into a durable checkpoint over gRPC, beside a stream that drops the same chunks.
+std::vector<Result> BenchUpload(const Options& options);
+// Bytes a second out of a checkpoint over gRPC, verified, beside a stream of the same chunks.
+std::vector<Result> BenchFetch(const Options& options);
+// Durable events a second, beside a stream that drops the same messages.
+std::vector<Result> BenchEvents(const Options& options);
+// Time to a decision, beside an empty call: idle, and while a checkpoint is uploaded.
+std::vector<Result> BenchDecision(const Options& options);
+
+}  // namespace ckpt::bench

@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include <future>
+
+#include "tests/bench/benches.h"
+#include "tests/bench/event_stream.h"
+#include "tests/bench/servers.h"
+
+namespace ckpt::bench {
+namespace {
+
+// Events a second, until the last one is durable, or dropped.
+double Rate(EventStream& stream, int64_t events, int64_t per_message, bool half_close) {
+  const uint64_t last = stream.sent() + static_cast<uint64_t>(events);
+  const double begin = Now();
+  auto durable = std::async(std::launch::async, [&] { stream.AwaitDurable(last); });
+  for (int64_t sent = 0; sent < events; sent += per_message) stream.SendBatchEnds(per_message);
+  if (half_close) stream.HalfClose();
+  durable.wait();
+  return static_cast<double>(events) / (Now() - begin);
+}
+
+Result BenchMessages(const Options& options, Servers& servers, int64_t per_message) {
+  // One event a message is slow on both sides; a tenth of the events tells as much.
+  const int64_t wanted = per_message == 1 ? options.events / 10 : options.events;
+  const int64_t events = wanted / per_message * per_message;
+  const auto daemon_channel = Connect(servers.daemon().server());
+  const auto noop_channel = Connect(servers.noop_server());
+  EventStream product(daemon_channel);
+  product.Hello(fmt::format("events-{}", per_message));
+  std::vector<Sample> samples;
+  for (int i = 0; i <= options.pairs; ++i) {
+    EventStream baseline(noop_channel);
+    const Sample sample = {.product = Rate(product, events, per_message, false),
+                           .baseline = Rate(baseline, events, per_message, true)};
+    if (i > 0) samples.push_back(sample);  // the first one connects
+  }
+  Result result = Summarize(samples);
+  result.name = fmt::format("events/{}", per_message);
+  result.what = fmt::format(
+      "durable events, {} a message, 4 metrics each / no-op gRPC stream of the same messages",
+      per_message);
+  result.unit = "events/s";
+  result.target = 0.7;
+  result.aim = 0.85;
+  return result;
+}
+
+}  // namespace
+
+std::vector<Result> BenchEvents(const Options& options) {
+  Servers servers(options);
+  return {BenchMessages(options, servers, 1), BenchMessages(options, servers, 64)};
+}
+
+}  // namespace ckpt::bench

@@ -1,0 +1,19 @@
+// What a measurement is asked for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ckpt::bench {
+
+struct Options {
+  std::string folder = "/tmp";       // on the disk to measure; what is made in it is removed
+  int64_t bytes = 512LL << 20;       // size of one checkpoint
+  int pairs = 5;                     // product and baseline are run in turn, so often
+  int64_t events = 200'000;          // for `events`
+  int64_t decisions = 2'000;         // for `decision`
+  int64_t large_bytes = 2LL << 30;   // for `memory`: the large one,
+  int64_t small_bytes = 64LL << 20;  // and the small one it is compared with
+};
+
+}  // namespace ckpt::bench

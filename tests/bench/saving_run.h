@@ -1,0 +1,29 @@
+// A trainer that hands over weights as a user's would: through the client library.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ckpt/run.h"
+
+namespace ckpt::bench {
+
+// Every Save overwrites the checkpoint before it.
+class SavingRun {
+ public:
+  // `weights` stays valid and unchanged. Ends the program if the daemon refuses.
+  SavingRun(const std::string& server, const std::string& run, std::string_view weights);
+
+  // One epoch with a save, until it is durable.
+  void Save();
+
+ private:
+  std::unique_ptr<Run> run_;
+  int64_t epoch_ = 0;
+};
+
+// Bytes that no file system stores in less space, different in each block.
+std::string MakeWeights(int64_t bytes);
+
+}  // namespace ckpt::bench
