@@ -12,6 +12,8 @@ packages=(
   prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
   # Tests and benchmarks
   libbenchmark-dev libgmock-dev libgtest-dev
+  # The Python package
+  python3 python3-grpcio python3-numpy python3-protobuf
 )
 
 die() {

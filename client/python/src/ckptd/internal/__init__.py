@@ -1,0 +1,1 @@
+"""How the client works inside; nothing here is for users."""

@@ -1,0 +1,72 @@
+"""Where the daemon is, and calls to it by the contract's descriptors."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+import grpc
+
+from ckptd import v1
+
+_DEFAULT_SERVER = "127.0.0.1:7070"
+_UNIX_PREFIX = "unix:"
+# A page of 1,000 checkpoints is large, a chunk is not.
+_MAX_CONTROL_MESSAGE = 64 << 20
+_MAX_BULK_MESSAGE = 8 << 20
+_KEEPALIVE_MS = 30_000
+# The pause between attempts is ours to choose (see Backoff); the channel only must not add to it.
+_CHANNEL_BACKOFF_MS = 100
+_CONNECT_TIMEOUT_MS = 10_000
+
+
+def server_or_default(server: Optional[str]) -> str:
+    """`server`, or else $CKPT_SERVER, or else 127.0.0.1:7070."""
+    return server or os.environ.get("CKPT_SERVER") or _DEFAULT_SERVER
+
+
+def make_channel(server: str, *, bulk: bool) -> grpc.Channel:
+    """A connection of its own for bulk data, so that decisions do not queue behind chunks."""
+    options: list[tuple[str, Any]] = [
+        ("ckpt.traffic", "bulk" if bulk else "control"),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_receive_message_length", _MAX_BULK_MESSAGE if bulk else _MAX_CONTROL_MESSAGE),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.initial_reconnect_backoff_ms", _CHANNEL_BACKOFF_MS),
+        ("grpc.max_reconnect_backoff_ms", _CHANNEL_BACKOFF_MS),
+        ("grpc.min_reconnect_backoff_ms", _CONNECT_TIMEOUT_MS),
+    ]
+    if server.startswith(_UNIX_PREFIX):
+        target = server
+    else:
+        target = "dns:///" + server
+        options += [
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
+        ]
+    return grpc.insecure_channel(target, options=options)
+
+
+def callable_for(channel: grpc.Channel, service: str, name: str) -> Any:
+    """gRPC's callable for a method of the contract, as a generated stub would hold it."""
+    method = v1.method(service, name)
+    kinds = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, True): channel.stream_stream,
+    }
+    streams = _STREAMING.get((service, name), (False, False))
+    return kinds[streams](
+        f"/ckpt.v1.{service}/{name}",
+        request_serializer=v1.message_class(method.input_type.full_name).SerializeToString,
+        response_deserializer=v1.message_class(method.output_type.full_name).FromString,
+    )
+
+
+# Descriptors of services tell what streams only in newer runtimes of protobuf.
+_STREAMING = {
+    ("TrainingService", "Train"): (True, True),
+    ("WeightService", "Upload"): (True, True),
+    ("WeightService", "Download"): (False, True),
+}

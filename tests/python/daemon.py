@@ -1,0 +1,77 @@
+"""The real ckptd, as a child, for tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Optional
+
+BINARY = os.environ.get("CKPTD_BINARY", "")
+
+
+class Daemon:
+    """A daemon that may be killed and started again on the same data folder and address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.server = f"unix:{folder}/ckptd.sock"
+        self._log = folder / "ckptd.log"
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify_path = str(folder / "notify.sock")
+        self._notify.bind(self._notify_path)
+        self._process: Optional[subprocess.Popen[bytes]] = None
+
+    def start(self) -> None:
+        """Returns when the daemon says that it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [BINARY, "--data-dir", str(self.data), "--listen", self.server, "--http", "off"],
+                env={**os.environ, "NOTIFY_SOCKET": self._notify_path},
+                stdout=log,
+                stderr=log,
+            )
+        while b"READY=1" not in self._notify.recv(4096):
+            pass
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        self._notify.close()
+
+    def files(self, run: str) -> dict[str, bytes]:
+        """What users see of a run."""
+        folder = self.data / "runs" / run
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+
+class DaemonTestCase(unittest.TestCase):
+    """Each test has a daemon and a folder of its own."""
+
+    def setUp(self) -> None:
+        self.assertTrue(BINARY, "CKPTD_BINARY names no daemon")
+        self.folder = Path(tempfile.mkdtemp(prefix="ckptd-py-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.daemon = Daemon(self.folder)
+        self.addCleanup(self.daemon.close)
+        self.daemon.start()

@@ -1,0 +1,143 @@
+"""Bad input, bad moments: what is raised, and what is said."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import unittest
+
+import numpy as np
+from run_test import BEST, RunTestCase
+
+import ckptd
+from ckptd import v1
+
+
+class Errors(RunTestCase):
+    def test_an_absent_daemon_is_named(self) -> None:
+        with self.assertRaisesRegex(ckptd.UnavailableError, "no answer from ckptd at unix:/none"):
+            ckptd.Run("r", server="unix:/none", reconnect_timeout=0.1, notify=self.notices.append)
+
+    def test_a_bad_run_name_is_refused(self) -> None:
+        with self.assertRaises(ckptd.InvalidArgumentError) as caught:
+            ckptd.Run("../r", server=self.daemon.server)
+        self.assertEqual(caught.exception.reason, "NAME_INVALID")
+
+    def test_a_metric_that_is_no_number_is_refused_before_it_is_sent(self) -> None:
+        with self.run_of(BEST) as run:
+            with self.assertRaisesRegex(TypeError, "'val_loss' is a numpy.ndarray of shape"):
+                run.on_epoch_end(0, {"val_loss": np.zeros(2)})
+            self.epochs(run, [0.5])
+        self.assertEqual(list(self.daemon.files("r")), ["w-01"])
+
+    def test_a_failing_weights_callback_fails_the_save_and_gives_the_rank_back(self) -> None:
+        def fail(save: v1.Checkpoint) -> bytes:
+            raise ZeroDivisionError("no weights today")
+
+        run = self.run_of(BEST)
+        run.on_epoch_end(0, {"val_loss": 0.1}, weights=fail)
+        with self.assertRaisesRegex(ckptd.SaveError, r"w-01.*ZeroDivisionError: no weights today"):
+            run.flush()
+        self.epochs(run, [0.2], first=1)
+        run.close()
+        self.assertEqual(list(self.daemon.files("r")), ["w-02"])
+
+    def test_a_newer_process_fences_this_one(self) -> None:
+        run = self.run_of(BEST)
+        with self.run_of(BEST):
+            with self.assertRaises(ckptd.FencedError):
+                for epoch in range(1000):
+                    self.epochs(run, [0.5], first=epoch)
+            with self.assertRaises(ckptd.FencedError):
+                run.close()
+        with self.assertRaises(ckptd.ClosedError):
+            run.on_train_begin()
+
+    def test_an_error_in_the_block_is_not_hidden(self) -> None:
+        with self.assertRaises(KeyError), self.run_of(BEST) as run:
+            self.epochs(run, [0.5])
+            raise KeyError("x")
+        self.assertEqual(list(self.daemon.files("r")), ["w-01"])
+
+    def test_a_failing_on_committed_is_reported(self) -> None:
+        def fail(checkpoint: v1.Checkpoint, snapshot: object) -> None:
+            raise OSError("no space in the attic")
+
+        run = self.run_of(BEST, on_committed=fail)
+        self.epochs(run, [0.5])
+        with self.assertRaisesRegex(ckptd.SaveError, "no space in the attic"):
+            run.close()
+        self.assertEqual(list(self.daemon.files("r")), ["w-01"])
+
+
+class Forks(RunTestCase):
+    def test_a_fork_is_told_so_and_harms_nothing(self) -> None:
+        with self.run_of(BEST) as run:
+            self.epochs(run, [0.5])
+
+            def child(answers: multiprocessing.SimpleQueue[str]) -> None:
+                try:
+                    run.on_epoch_end(1, {"val_loss": 0.1})
+                except ckptd.ClosedError as error:
+                    answers.put(str(error))
+
+            fork = multiprocessing.get_context("fork")
+            answers: multiprocessing.SimpleQueue[str] = fork.SimpleQueue()
+            process = fork.Process(target=child, args=(answers,))
+            process.start()
+            process.join()
+            self.assertRegex(answers.get(), f"belongs to process {os.getpid()}.* is a fork of it")
+            self.assertEqual(process.exitcode, 0)
+            self.epochs(run, [0.4], first=1)
+        self.assertEqual(sorted(self.daemon.files("r")), ["w-01", "w-02"])
+
+
+class Exits(RunTestCase):
+    def script(self, text: str) -> subprocess.CompletedProcess[str]:
+        head = f"""
+            import os, sys, ckptd
+            best = ckptd.CheckpointPolicy("best", "w-{{epoch:02d}}", save_best_only=True)
+            run = ckptd.Run("r", policies=[best], server={self.daemon.server!r}, exit_timeout=EXIT,
+                            weights=lambda save: bytes(30_000_000))
+        """
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(text).replace("HEAD", textwrap.dedent(head))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_an_exit_waits_for_uploads(self) -> None:
+        for ending in ("", "sys.exit(3)", "raise ValueError('boom')"):
+            result = self.script(
+                f"""
+                EXIT = 60
+                HEAD
+                run.on_epoch_end(0, {{"val_loss": 0.5}})
+                {ending}
+                """
+            )
+            self.assertEqual(list(self.daemon.files("r")), ["w-01"], result.stderr)
+            self.assertEqual(result.returncode, {"": 0, "sys.exit(3)": 3}.get(ending, 1))
+
+    def test_an_exit_says_what_is_lost(self) -> None:
+        self.daemon.kill()
+        result = self.script(
+            """
+            EXIT = 0.2
+            import ckptd.run
+            make = ckptd.Run
+            ckptd.Run = lambda *a, **k: make(*a, on_unavailable="warn", reconnect_timeout=0.1, **k)
+            HEAD
+            run.on_epoch_end(0, {"val_loss": 0.5})
+            """
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stderr, "ckptd: at exit: .*not safe yet: 1 events, 1 snapshots")
+
+
+if __name__ == "__main__":
+    unittest.main()
