@@ -10,6 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ckpt/v1/resources.pb.h"
+#include "storage/fs/content.h"
+#include "storage/fs/whole_writer.h"
 
 namespace ckpt::storage {
 
@@ -47,6 +49,13 @@ class PartWriter {
   // finished part with the same size and digest again gives the same answer. Other errors as
   // Append's.
   virtual absl::StatusOr<v1::Part> Finish(int64_t size, std::string_view xxh3_128) = 0;
+  // All of it at once: throws away what was received, writes `content` as WriteWhole does, and
+  // finishes. DIGEST_MISMATCH also if the content changed meanwhile. Other errors, also those of
+  // the content: nothing of it is kept, and the part is given up as after a failed Append.
+  virtual absl::StatusOr<v1::Part> Store(const Content& content, std::string_view xxh3_128,
+                                         const Spawn& spawn) = 0;
+  // How Store has written; nothing before that.
+  virtual std::optional<WriteMode> write_mode() const = 0;
 };
 
 // One part of a committed checkpoint, being read. Keeps its file open, so that a concurrent

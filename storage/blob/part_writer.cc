@@ -225,6 +225,26 @@ absl::StatusOr<v1::Part> StagedPartWriter::Finish(int64_t size, std::string_view
   return *finished_;
 }
 
+absl::StatusOr<v1::Part> StagedPartWriter::Store(const Content& content, std::string_view xxh3_128,
+                                                 const Spawn& spawn) {
+  if (!error_.ok()) return error_;
+  if (finished_.has_value()) return FinishAgain(content.size(), xxh3_128);
+  if (offset() > 0) {
+    if (absl::Status status = Restart(); !status.ok()) return status;
+  }
+  auto written = WriteWhole(data_->file(), content, xxh3_128.empty(), spawn);
+  if (!written.ok()) {
+    data_.reset();
+    RemoveFiles().IgnoreError();
+    return GiveUp(written.status());
+  }
+  write_mode_ = written->mode;
+  digest_ = std::move(written->digest);
+  data_->Passed(content.size());
+  claim_.slot()->bytes = content.size();
+  return Finish(content.size(), xxh3_128);
+}
+
 absl::StatusOr<v1::Part> StagedPartWriter::FinishAgain(int64_t size, std::string_view xxh3_128) {
   if (size != finished_->size()) return SizeMismatch(file_name_, size, finished_->size());
   if (xxh3_128.empty() || xxh3_128 == finished_->xxh3_128()) return *finished_;

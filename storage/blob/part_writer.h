@@ -32,6 +32,9 @@ class StagedPartWriter final : public PartWriter {
   absl::Status Append(std::span<const std::string_view> pieces) override;
   absl::Status Restart() override;
   absl::StatusOr<v1::Part> Finish(int64_t size, std::string_view xxh3_128) override;
+  absl::StatusOr<v1::Part> Store(const Content& content, std::string_view xxh3_128,
+                                 const Spawn& spawn) override;
+  std::optional<WriteMode> write_mode() const override { return write_mode_; }
 
  private:
   StagedPartWriter(Directory& root, UploadTable& table, const PartTarget& target,
@@ -68,6 +71,7 @@ class StagedPartWriter final : public PartWriter {
   StreamDigest digest_;
   std::unique_ptr<SequentialWriter> data_;  // null when finished, or no file could be made
   std::optional<v1::Part> finished_;
+  std::optional<WriteMode> write_mode_;
   absl::Status error_;  // set when given up
 };
 

@@ -45,7 +45,11 @@ enum class OpenMode {
   kCreate,  // read and write; must not exist; EEXIST
 };
 
-// An open file, closed on destruction. Not thread-safe, except that Read and Info may overlap.
+// What offsets, lengths and addresses must be multiples of where the page cache is passed by.
+inline constexpr int64_t kDirectAlignment = 4096;
+
+// An open file, closed on destruction. Not thread-safe, except that Read and Info may overlap, and
+// so may Write and StartWriteback of ranges that do not.
 class File {
  public:
   virtual ~File() = default;
@@ -66,6 +70,9 @@ class File {
   // Reserves space for the first `size` bytes without changing the size of the file. OK where the
   // file system cannot. After an error some space may be reserved.
   virtual absl::Status Reserve(int64_t size) = 0;
+  // Whether Write passes the page cache by, from now on. Then its offset and its pieces must be
+  // aligned to kDirectAlignment. EINVAL, from here or from a Write, where the file system cannot.
+  virtual absl::Status SetDirect(bool direct) = 0;
   // Sets the permission bits.
   virtual absl::Status SetMode(int mode) = 0;
   virtual absl::StatusOr<FileInfo> Info() const = 0;

@@ -113,6 +113,15 @@ absl::Status PosixFile::Reserve(int64_t size) {
   return FileError("reserve space for", path_, errno);
 }
 
+absl::Status PosixFile::SetDirect(bool direct) {
+  const int flags = fcntl(fd_.get(), F_GETFL);
+  const int wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+  if (flags < 0 || fcntl(fd_.get(), F_SETFL, wanted) != 0) {
+    return FileError("set direct writing of", path_, errno);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PosixFile::SetMode(int mode) {
   if (fchmod(fd_.get(), static_cast<mode_t>(mode)) != 0) {
     return FileError("set the mode of", path_, errno);

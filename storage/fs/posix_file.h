@@ -21,6 +21,7 @@ class PosixFile final : public File {
   absl::Status StartWriteback(int64_t offset, int64_t length) override;
   absl::Status Truncate(int64_t size) override;
   absl::Status Reserve(int64_t size) override;
+  absl::Status SetDirect(bool direct) override;
   absl::Status SetMode(int mode) override;
   absl::StatusOr<FileInfo> Info() const override;
   void DropCache() override;

@@ -21,6 +21,8 @@ class SequentialWriter {
   int64_t offset() const { return offset_; }
   File& file() { return *file_; }
 
+  // Counts bytes at the end that were written to file() itself.
+  void Passed(int64_t bytes) { offset_ += bytes; }
   absl::Status Append(std::span<const std::string_view> pieces);
   // Makes everything appended durable.
   absl::Status Sync();

@@ -15,6 +15,7 @@
 #include "tests/unit/storage/testing/matchers.h"
 #include "tests/unit/storage/testing/saves.h"
 #include "tests/unit/storage/testing/temp_dir.h"
+#include "tests/unit/storage/testing/test_content.h"
 
 namespace ckpt::storage {
 namespace {
@@ -336,6 +337,75 @@ TEST_F(PartWriterTest, SurvivesEveryFailure) {
     ASSERT_OK(upload()) << "after call " << k << ": " << first;
     ASSERT_EQ(DigestOf(ReadFile(data_)), digest) << k;
   }
+}
+
+TEST_F(PartWriterTest, StoresContentAtOnce) {
+  const std::string bytes = Bytes(9 * kMiB + 17);
+  const auto writer = Open();
+  const auto part = writer->Store(TestContent(bytes), DigestOf(bytes), nullptr);
+  ASSERT_OK(part);
+  EXPECT_EQ(part->size(), static_cast<int64_t>(bytes.size()));
+  EXPECT_EQ(part->xxh3_128(), DigestOf(bytes));
+  EXPECT_EQ(ReadFile(data_), bytes);
+  EXPECT_EQ(writer->persisted(), static_cast<int64_t>(bytes.size()));
+  EXPECT_TRUE(writer->write_mode().has_value());
+  EXPECT_EQ(table_.bytes(), static_cast<int64_t>(bytes.size()));
+  // As after any upload.
+  const auto appended = TryOpen();
+  ASSERT_OK(appended);
+  EXPECT_EQ((*appended)->finished()->xxh3_128(), DigestOf(bytes));
+  EXPECT_OK((*appended)->Store(TestContent(bytes), "", nullptr));
+  EXPECT_THAT((*appended)->Store(TestContent("other"), "", nullptr), HasReason("SIZE_MISMATCH"));
+}
+
+TEST_F(PartWriterTest, StoringLeavesTheSameRecordAsAppending) {
+  const std::string bytes = Bytes(9 * kMiB + 17);
+  const auto size = static_cast<int64_t>(bytes.size());
+  {
+    const auto writer = Open();
+    ASSERT_OK(AppendAll(*writer, bytes));
+    ASSERT_OK(writer->Finish(size, ""));
+  }
+  const std::string appended = ReadFile(session_);
+  fs::remove(data_);
+  fs::remove(session_);
+  ASSERT_OK(Open()->Store(TestContent(bytes), "", nullptr));
+  EXPECT_EQ(ReadFile(session_), appended);
+}
+
+TEST_F(PartWriterTest, StoringReplacesWhatWasReceived) {
+  ReceiveSome(Bytes(65 * kMiB));
+  const auto writer = Open();
+  ASSERT_OK(writer->Store(TestContent("new"), DigestOf("new"), nullptr));
+  EXPECT_EQ(ReadFile(data_), "new");
+}
+
+TEST_F(PartWriterTest, ContentWithAnotherDigestIsThrownAway) {
+  const auto writer = Open();
+  EXPECT_THAT(writer->Store(TestContent("abc"), DigestOf("xyz"), nullptr),
+              HasReason("DIGEST_MISMATCH"));
+  EXPECT_EQ(writer->offset(), 0);
+  EXPECT_FALSE(fs::exists(session_));
+  EXPECT_OK(writer->Store(TestContent("xyz"), DigestOf("xyz"), nullptr));
+}
+
+TEST_F(PartWriterTest, ContentThatCannotBeStoredLeavesNothing) {
+  struct Case {
+    const char* operation;
+    int error;
+    const char* reason;
+  };
+  for (const Case& c : {Case{"write", ENOSPC, "DISK_FULL"}, Case{"write", EIO, "STORAGE_FAILED"},
+                        Case{"sync", EIO, "STORAGE_FAILED"}}) {
+    const auto writer = Open();
+    file_system_.set_plan(FailOperation(c.operation, "r@1/weights", c.error));
+    EXPECT_THAT(writer->Store(TestContent(Bytes(9 * kMiB)), "", nullptr), HasReason(c.reason));
+    EXPECT_FALSE(fs::exists(data_)) << c.operation;
+    EXPECT_FALSE(fs::exists(session_)) << c.operation;
+    file_system_.set_plan({});
+    EXPECT_THAT(writer->Store(TestContent("abc"), "", nullptr), HasReason(c.reason));
+  }
+  EXPECT_OK(Open()->Store(TestContent("abc"), "", nullptr));
 }
 
 }  // namespace

@@ -37,6 +37,10 @@ class FaultyFile final : public File {
     const absl::Status status = owner_.Call("reserve", path_);
     return status.ok() ? base_->Reserve(size) : status;
   }
+  absl::Status SetDirect(bool direct) override {
+    const absl::Status status = owner_.Call("direct", path_);
+    return status.ok() ? base_->SetDirect(direct) : status;
+  }
   absl::Status SetMode(int mode) override {
     const absl::Status status = owner_.Call("chmod", path_);
     return status.ok() ? base_->SetMode(mode) : status;
