@@ -109,6 +109,10 @@ absl::Status FetchFile(const v1::Part& part, std::string_view checkpoint, const 
     return absl::FailedPreconditionError(fmt::format(
         "'{}' is a folder; name the file to write, such as '{}/{}'", path, path, part.part()));
   }
+  if (IsNoFile(path)) {
+    return absl::FailedPreconditionError(fmt::format(
+        "'{}' is a link or a device, and the download would replace it; name a file", path));
+  }
   const std::string partial = path + ".part";
   const absl::Status status = FetchPart(part, checkpoint, partial, read, progress);
   return status.ok() ? RenameDurably(partial, path) : status;
@@ -165,6 +169,10 @@ absl::Status FetchCheckpoint(const v1::Checkpoint& checkpoint, const std::string
   if (!parts.ok()) return parts.status();
   int64_t total = 0;
   for (const v1::Part& part : *parts) total += part.size();
+  if (path.empty() || path.back() == '/') {
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is no name to write to; add the file's, such as 'best.bin'", path));
+  }
   Progress progress(options, total);
   return parts->size() == 1 ? FetchFile(parts->front(), checkpoint.name(), path, read, progress)
                             : FetchFolder(*parts, checkpoint.name(), path, read, progress);

@@ -27,7 +27,8 @@ absl::Status ErrorOf(std::string_view what, const std::string& path, int error) 
 }  // namespace
 
 absl::StatusOr<LocalFile> LocalFile::Open(const std::string& path) {
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  // Not through a symbolic link: the file it leads to was never meant.
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd.valid()) return ErrorOf("open", path, errno);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     return absl::FailedPreconditionError(fmt::format("'{}' is being written already", path));
@@ -75,6 +76,12 @@ absl::Status LocalFile::Sync() {
 bool IsFolder(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored);
+}
+
+bool IsNoFile(const std::string& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::symlink_status(path, ignored);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
 }
 
 bool Exists(const std::string& path) {

@@ -17,7 +17,8 @@ namespace ckpt::client {
 // RESOURCE_EXHAUSTED when there is no space left, and name the file. Not thread-safe.
 class LocalFile {
  public:
-  // Opens or creates `path`. FAILED_PRECONDITION also when another process has it open here.
+  // Opens or creates `path`. FAILED_PRECONDITION also when another process has it open here, or
+  // when it is a symbolic link.
   static absl::StatusOr<LocalFile> Open(const std::string& path);
   absl::StatusOr<int64_t> Size() const;
   // Hands everything to `sink`, from the start.
@@ -35,6 +36,8 @@ class LocalFile {
 };
 
 bool IsFolder(const std::string& path);
+// Something is there, and it is no regular file: a device, a symbolic link, a folder.
+bool IsNoFile(const std::string& path);
 bool Exists(const std::string& path);
 absl::Status RemoveFile(const std::string& path);
 // Makes the folder `path` unless it is there, and removes the files in it that `keep` refuses.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <map>
@@ -127,6 +128,32 @@ TEST_F(FetchTest, ReplacesAFileButNoFolder) {
   EXPECT_EQ(ReadText(folder_.File("w")), "new");
   const absl::Status status = Fetch(folder_.path());
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+}
+
+TEST_F(FetchTest, NeitherReplacesNorFollowsALink) {
+  AddPart("weights", "the weights");
+  WriteText(folder_.File("other"), "somebody else's");
+  const std::string link = folder_.File("w");
+  std::filesystem::create_symlink(folder_.File("other"), link);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Fetch(link)));
+  std::filesystem::rename(link, folder_.File("w.part"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Fetch(link)));
+  EXPECT_EQ(ReadText(folder_.File("other")), "somebody else's");
+}
+
+TEST_F(FetchTest, ReplacesNoDevice) {
+  AddPart("weights", "the weights");
+  const std::string pipe = folder_.File("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Fetch(pipe)));
+  EXPECT_FALSE(Exists(folder_.File("pipe.part")));
+}
+
+TEST_F(FetchTest, WantsTheNameOfAFile) {
+  AddPart("weights", "the weights");
+  for (const std::string& path : {std::string(), folder_.File("new/")}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Fetch(path))) << path;
+  }
 }
 
 TEST_F(FetchTest, SeveralPartsBecomeAFolder) {
