@@ -31,16 +31,26 @@ constexpr char kFooter[] =
     "  ckptctl -o json show digits | less\n"
     "'ckptctl COMMAND --help' has more.";
 
-void AddGlobalOptions(CLI::App& app, Context& context) {
+// CLI11's own check would show the numbers behind the names, and take them as well.
+std::string FormatNumber(std::string& name) {
   static const std::map<std::string, Format> kFormats = {{"table", Format::kTable},
                                                          {"wide", Format::kWide},
                                                          {"json", Format::kJson},
                                                          {"csv", Format::kCsv},
                                                          {"name", Format::kName}};
+  const auto found = kFormats.find(name);
+  if (found == kFormats.end()) {
+    return fmt::format("'{}' is none of table, wide, json, csv and name", name);
+  }
+  name = std::to_string(static_cast<int>(found->second));
+  return {};
+}
+
+void AddGlobalOptions(CLI::App& app, Context& context) {
   app.add_option("-s,--server", context.server,
                  "HOST:PORT or unix:PATH; default: $CKPT_SERVER, else 127.0.0.1:7070");
   app.add_option("-o,--output", context.format, "table, wide, json, csv or name")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+      ->transform(CLI::Validator(FormatNumber, ""))
       ->type_name("FORMAT");
   app.add_option("--timeout", context.timeout_seconds, "Seconds that a call may take")
       ->check(CLI::Range(0.001, 1e6).description(""))

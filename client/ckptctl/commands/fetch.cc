@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -75,7 +76,7 @@ void AddFetchCommand(CLI::App& app, Context& context) {
       ->required();
   fetch->add_option("--part", options->part, "Only this part; default: all of the rank");
   fetch->add_option("--rank", options->rank, "Rank whose parts to fetch")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, std::numeric_limits<int>::max()).description(""))
       ->capture_default_str();
   fetch->footer(
       "Writes PATH.part first, and goes on with one that an interrupted fetch has left. PATH "

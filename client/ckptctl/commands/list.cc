@@ -1,5 +1,6 @@
 #include <CLI/App.hpp>
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "client/ckptctl/commands/commands.h"
@@ -53,7 +54,7 @@ void AddListCommand(CLI::App& app, Context& context) {
   list->add_option("--order-by", options->order_by,
                    "Fields, each with an optional ' desc', joined by commas");
   list->add_option("--limit", options->limit, "Most checkpoints to list")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()).description(""));
   list->footer(
       "Epochs and batches count from 0, as in the filter.\n"
       "Examples:\n"

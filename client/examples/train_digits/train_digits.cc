@@ -164,7 +164,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--lr", parameters.learning_rate, "Learning rate of Adam")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
   app.add_option("--seed", parameters.seed, "Seed of everything random")->capture_default_str();
   app.add_option("--server,-s", flags.server,
                  "ckptd's address, HOST:PORT or unix:PATH (default: $CKPT_SERVER, 127.0.0.1:7070)");
