@@ -175,6 +175,8 @@ void TrainSession::KeepConnected() {
   }
   ended_ = true;
   changed_.notify_all();
+  lock.unlock();
+  saves_.OnReconnected({});  // no outcome will be told any more
 }
 
 absl::Status TrainSession::RunStream() {

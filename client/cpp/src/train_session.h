@@ -36,7 +36,8 @@ class SaveListener {
   // Whether `save` was announced by OnDecided and has not ended.
   virtual bool Owes(const std::string& save) = 0;
   virtual void OnOutcome(const v1::SaveOutcome& outcome) = 0;
-  // The stream is new. Saves that are not in `open` have ended, perhaps without an outcome.
+  // The stream is new. Saves that are not in `open` have ended, perhaps without an outcome. Called
+  // with none when the session has ended, too.
   virtual void OnReconnected(const std::vector<std::string>& open) = 0;
 };
 

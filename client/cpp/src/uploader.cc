@@ -235,7 +235,14 @@ absl::Status Uploader::Deliver(Save& save) {
 
 absl::Status Uploader::AwaitOutcome(Save& save) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return Told(save) || save.check; });
+  // A daemon that tells nothing for long may be gone for good: that ends the wait, slowness does
+  // not.
+  while (!changed_.wait_for(lock, options_.patience, [&] { return Told(save) || save.check; })) {
+    lock.unlock();
+    const absl::Status found = LookUp(save);
+    if (!absl::IsNotFound(found)) return found;
+    lock.lock();
+  }
   if (!Told(save)) {
     lock.unlock();
     const absl::Status found = LookUp(save);

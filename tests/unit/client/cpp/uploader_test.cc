@@ -173,8 +173,9 @@ class StagedSaveTest : public ::testing::Test {
       grpc::CreateChannel(daemon_.address(), grpc::InsecureChannelCredentials());
   std::unique_ptr<v1::WeightService::Stub> weights_ = v1::WeightService::NewStub(channel_);
   std::unique_ptr<v1::CatalogService::Stub> catalog_ = v1::CatalogService::NewStub(channel_);
-  client::Uploader uploader_{*weights_, *catalog_,
-                             client::UploaderOptions{.server = daemon_.address()}};
+  client::Uploader uploader_{
+      *weights_, *catalog_,
+      client::UploaderOptions{.server = daemon_.address(), .patience = std::chrono::hours(1)}};
 };
 
 TEST_F(StagedSaveTest, EndsWithItsOutcome) {
@@ -198,6 +199,20 @@ TEST_F(StagedSaveTest, WhatWasCommittedWhileTheStreamWasDownIsLookedUp) {
   uploader_.AwaitStaged(kSave);
   uploader_.OnReconnected({});
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
+}
+
+TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
+  const std::string nobody = "unix:/nowhere/ckptd.sock";
+  const auto channel = grpc::CreateChannel(nobody, grpc::InsecureChannelCredentials());
+  const auto weights = v1::WeightService::NewStub(channel);
+  const auto catalog = v1::CatalogService::NewStub(channel);
+  client::Uploader uploader(
+      *weights, *catalog,
+      client::UploaderOptions{.server = nobody,
+                              .patience = std::chrono::milliseconds(1),
+                              .abandon = [](const std::string&, const std::string&) {}});
+  uploader.AwaitStaged(kSave);
+  EXPECT_TRUE(absl::IsUnavailable(uploader.AwaitIdle()));
 }
 
 TEST_F(StagedSaveTest, WhatIsBeingCommittedAfterAReconnectIsWaitedFor) {
