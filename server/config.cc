@@ -4,9 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
+#include <system_error>
 
 #include "server/run/configured_policies.h"
 #include "server/version.h"
@@ -120,6 +123,33 @@ absl::Status CheckLimits(v1::LimitsConfig* limits) {
   return absl::OkStatus();
 }
 
+// "HOST:PORT" with a port in digits. An IPv6 host stands in brackets, so that its colons are no
+// port's.
+bool IsHostPort(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = address.substr(0, colon);
+  if (host.front() != '[' && host.find(':') != std::string_view::npos) return false;
+  const std::string_view digits = address.substr(colon + 1);
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), port);
+  return error == std::errc() && end == digits.end() && !digits.empty();
+}
+
+absl::Status CheckAddresses(const v1::DaemonConfig& config) {
+  constexpr std::string_view kUnix = "unix:";
+  constexpr const char* kHostPort = "HOST:PORT, with a port of 0 (any free one) to 65535";
+  for (const std::string& address : config.listen()) {
+    const bool is_path = address.starts_with(kUnix) && address.size() > kUnix.size();
+    if (is_path || (!address.starts_with(kUnix) && IsHostPort(address))) continue;
+    return FieldInvalid("listen", address, fmt::format("it must be unix:PATH or {}", kHostPort));
+  }
+  if (config.http() != "off" && !IsHostPort(config.http())) {
+    return FieldInvalid("http", config.http(), fmt::format("it must be 'off' or {}", kHostPort));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(v1::DaemonConfig& config) {
   const std::string& level = config.log().level();
   if (level != "trace" && level != "debug" && level != "info" && level != "warn" &&
@@ -129,6 +159,7 @@ absl::Status Check(v1::DaemonConfig& config) {
   if (config.log().format() != "text" && config.log().format() != "json") {
     return FieldInvalid("log.format", config.log().format(), "it must be text or json");
   }
+  if (absl::Status status = CheckAddresses(config); !status.ok()) return status;
   if (config.shutdown_grace_seconds() < 0) {
     return FieldInvalid("shutdown_grace_seconds", std::to_string(config.shutdown_grace_seconds()),
                         "it must not be negative");

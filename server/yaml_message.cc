@@ -189,7 +189,11 @@ class Reader {
 
 absl::Status ParseYaml(std::string_view text, std::string_view source, Message* message) {
   try {
-    return Reader(source).ReadMessage(YAML::Load(std::string(text)), message);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.empty()) return absl::OkStatus();
+    if (documents.size() > 1)
+      return Bad(source, documents[1], "one document is enough; remove '---'");
+    return Reader(source).ReadMessage(documents[0], message);
   } catch (const YAML::Exception& error) {
     return MakeError(v1::ERROR_REASON_FIELD_INVALID,
                      fmt::format("{}:{}: {}", source, error.mark.line + 1, error.msg),

@@ -117,10 +117,11 @@ class HttpServerImpl final : public HttpServer {
     const size_t colon = address.rfind(':');
     if (colon == std::string::npos) return FieldInvalid("http", address, "it must be HOST:PORT");
     const std::string host = address.substr(0, colon);
+    const bool bracketed = host.starts_with('[') && host.ends_with(']');  // IPv6
     beast::error_code error;
     tcp::resolver resolver(io_);
-    const auto found =
-        resolver.resolve(host, address.substr(colon + 1), tcp::resolver::passive, error);
+    const auto found = resolver.resolve(bracketed ? host.substr(1, host.size() - 2) : host,
+                                        address.substr(colon + 1), tcp::resolver::passive, error);
     if (!error) {
       const tcp::endpoint endpoint = found.begin()->endpoint();
       acceptor_.open(endpoint.protocol(), error);

@@ -59,6 +59,16 @@ TEST_F(ConfigTest, BadValuesAreNamed) {
       {"policies: [{name: a b, filepath: x}]", "policy 'a b' is not allowed"},
       {"policies: [{name: a, filepath: /abs}]", "/abs"},
       {"rules: [{runs: '*', policies: [nope]}]", "has no policy 'nope'"},
+      {"listen: ['127.0.0.1']", "listen is '127.0.0.1', but it must be unix:PATH or HOST:PORT"},
+      {"listen: ['127.0.0.1:99999']", "listen is '127.0.0.1:99999'"},
+      {"listen: ['127.0.0.1:http']", "listen is '127.0.0.1:http'"},
+      {"listen: ['127.0.0.1:-1']", "listen is '127.0.0.1:-1'"},
+      {"listen: [':7070']", "listen is ':7070'"},
+      {"listen: ['::1']", "listen is '::1'"},
+      {"listen: ['unix:']", "listen is 'unix:'"},
+      {"http: localhost", "http is 'localhost', but it must be 'off' or HOST:PORT"},
+      {"http: '127.0.0.1:70711'", "http is '127.0.0.1:70711'"},
+      {"http: 'unix:/x'", "http is 'unix:/x'"},
       {"rules: [{policies: [x]}]", "a rule needs a run pattern"},
   };
   for (const auto& [yaml, message] : cases) {
@@ -68,6 +78,14 @@ TEST_F(ConfigTest, BadValuesAreNamed) {
     ASSERT_FALSE(config.ok()) << yaml;
     EXPECT_THAT(std::string(MessageOf(config.status())), HasSubstr(message)) << yaml;
   }
+}
+
+TEST_F(ConfigTest, AddressesOfEveryKind) {
+  CommandLine flags;
+  flags.listen = {"127.0.0.1:0", "localhost:65535", "[::1]:7070", "unix:/run/c.sock",
+                  "unix:c.sock"};
+  flags.http = "[::1]:0";
+  EXPECT_TRUE(LoadConfig(flags, {}).ok()) << LoadConfig(flags, {}).status();
 }
 
 TEST_F(ConfigTest, AMissingFileIsNamed) {

@@ -15,6 +15,7 @@ namespace {
 
 using boost::asio::ip::tcp;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class HttpServerTest : public testing::Test {
@@ -73,6 +74,12 @@ TEST_F(HttpServerTest, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(Exchange("garbage\r\n\r\n"), "");
   EXPECT_EQ(Exchange("GET /" + std::string(20'000, 'x') + " HTTP/1.1\r\n\r\n"), "");
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, AnIpv6AddressStandsInBrackets) {
+  const auto server = HttpServer::Start("[::1]:0", {});
+  // Not every machine has IPv6; the address is understood either way.
+  EXPECT_THAT(std::string(MessageOf(server.status())), Not(HasSubstr("not found")));
 }
 
 TEST_F(HttpServerTest, APortInUseIsSaid) {
