@@ -26,16 +26,25 @@ int Complain(const absl::Status& status) {
   return kExitError;
 }
 
-// Returns at the first SIGTERM or SIGINT; from then on a second one ends the process at once, which
-// is safe: the next start recovers.
-void WaitForSignal() {
-  boost::asio::io_context io;
-  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([](const boost::system::error_code&, int number) {
-    spdlog::info("signal {}: finishing what has been received; once more to stop at once", number);
-  });
-  io.run();
-}
+// SIGTERM and SIGINT, from its construction on: who is told that the daemon is ready may stop it
+// right away.
+class StopSignal {
+ public:
+  // Returns at the first one; from then on a second ends the process at once, which is safe: the
+  // next start recovers.
+  void Wait() {
+    signals_.async_wait([](const boost::system::error_code&, int number) {
+      spdlog::info("signal {}: finishing what has been received; once more to stop at once",
+                   number);
+    });
+    io_.run();
+    signals_.clear();
+  }
+
+ private:
+  boost::asio::io_context io_;
+  boost::asio::signal_set signals_{io_, SIGTERM, SIGINT};
+};
 
 int Main(int argc, const char* const* argv) {
   CommandLine flags;
@@ -50,12 +59,13 @@ int Main(int argc, const char* const* argv) {
   SetUpLogging(config->log());
   auto daemon = Daemon::Start(*config);
   if (!daemon.ok()) return Complain(daemon.status());
+  StopSignal stop;
   spdlog::info("ckptd {} is ready (pid {}): gRPC on {}, HTTP on {}, data in {}", kVersion, getpid(),
                fmt::join((*daemon)->addresses(), " and "),
                (*daemon)->http_address().empty() ? "none" : (*daemon)->http_address(),
                (*daemon)->data_dir());
   NotifyServiceManager("READY=1");
-  WaitForSignal();
+  stop.Wait();
   NotifyServiceManager("STOPPING=1");
   (*daemon)->Shutdown();
   spdlog::info("stopped");

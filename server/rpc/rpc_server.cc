@@ -67,6 +67,18 @@ absl::Status CannotListen(const std::string& address) {
                       fmt::format("ckptd cannot listen there: {}", WhyNotListening(address)));
 }
 
+// gRPC removes a socket that is in its way, as it must after a crash; that of a process which still
+// answers would be stolen from it.
+bool SomebodyAnswers(const std::string& address) {
+  sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
+  const std::string path = address.substr(kUnix.size());
+  if (path.size() >= sizeof name.sun_path) return false;
+  path.copy(name.sun_path, path.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return socket.valid() &&
+         connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+}
+
 // gRPC's own log is for its developers; what matters of it reaches us as a status.
 void LogFromGrpc(gpr_log_func_args* args) {
   spdlog::debug("grpc {}:{}: {}", args->file, args->line, args->message);
@@ -112,6 +124,9 @@ absl::Status RpcServerImpl::Listen(const RpcOptions& options) {
   builder.RegisterService(&admin_);
   std::vector<int> ports(options.listen.size());
   for (size_t i = 0; i < options.listen.size(); ++i) {
+    if (options.listen[i].starts_with(kUnix) && SomebodyAnswers(options.listen[i])) {
+      return FieldInvalid("listen", options.listen[i], "another process listens there");
+    }
     builder.AddListeningPort(options.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
   }
   server_ = builder.BuildAndStart();

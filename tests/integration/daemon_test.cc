@@ -126,6 +126,17 @@ TEST(Daemon, RefusesAnAddressInUse) {
   EXPECT_THAT(second.err, HasSubstr(status->listen(1)));
 }
 
+TEST(Daemon, TakesNoSocketFromAnother) {
+  const ScratchFolder folder;
+  DaemonProcess daemon(folder);
+  ASSERT_TRUE(daemon.Start());
+  const Finished second =
+      Ckptd({"--data-dir", folder / "second", "--listen", daemon.server(), "--http", "off"});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, HasSubstr(daemon.server()));
+  EXPECT_TRUE(Client({.server = daemon.server()}).GetStatus().ok());
+}
+
 TEST(Daemon, ServesTcpAndUnixAlike) {
   const ScratchFolder folder;
   DaemonProcess daemon(folder, {"--listen", "127.0.0.1:0"});
@@ -135,6 +146,13 @@ TEST(Daemon, ServesTcpAndUnixAlike) {
   const auto by_tcp = Client({.server = by_unix->listen(1)}).GetStatus();
   ASSERT_TRUE(by_tcp.ok()) << by_tcp.status();
   EXPECT_EQ(by_tcp->pid(), by_unix->pid());
+}
+
+TEST(Daemon, StopsInGoodOrderAsSoonAsItIsReady) {
+  const ScratchFolder folder;
+  DaemonProcess daemon(folder);
+  ASSERT_TRUE(daemon.Start());
+  EXPECT_EQ(daemon.Stop(), 0);
 }
 
 TEST(Daemon, StopsInGoodOrderWhileATrainerIsConnected) {
