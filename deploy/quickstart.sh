@@ -53,7 +53,7 @@ setsid "$bin/ckptd" --data-dir "$data" --listen "$CKPT_SERVER" --listen 127.0.0.
   --http 127.0.0.1:0 2>"$log" &
 daemon=$!
 # Waits for the daemon's word that it serves; ends as soon as the daemon has ended, too.
-if ! timeout 60 grep --quiet --max-count=1 'ready' \
+if ! timeout --foreground 60 grep --quiet --max-count=1 'ready' \
   <(tail --lines=+1 --follow --pid="$daemon" "$log"); then
   echo "ckptd did not start:" >&2
   cat "$log" >&2
