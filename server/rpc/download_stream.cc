@@ -8,21 +8,31 @@
 
 #include "server/rpc/grpc_status.h"
 #include "server/run/best_checkpoint.h"
+#include "server/run/limits.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 
 namespace ckpt::server {
 
-DownloadStream* DownloadStream::Start(const ServerContext& context, v1::DownloadRequest request) {
-  auto stream = std::make_shared<DownloadStream>(context, std::move(request));
+DownloadStream* DownloadStream::Start(const ServerContext& context, v1::DownloadRequest request,
+                                      std::atomic<int>& downloads) {
+  auto stream = std::make_shared<DownloadStream>(context, std::move(request), downloads);
   stream->self_ = stream;
-  stream->Post([raw = stream.get()] { raw->SendHeader(); });
+  if (downloads.fetch_add(1) >= kMaxDownloads) {
+    stream->Finish(ToGrpcStatus(LimitExceeded("downloads", kMaxDownloads, kMaxDownloads + 1)));
+  } else {
+    stream->Post([raw = stream.get()] { raw->SendHeader(); });
+  }
   return stream.get();
 }
 
-DownloadStream::DownloadStream(const ServerContext& context, v1::DownloadRequest request)
-    : context_(context), request_(std::move(request)), strand_(context.executors.NewDiskStrand()) {}
+DownloadStream::DownloadStream(const ServerContext& context, v1::DownloadRequest request,
+                               std::atomic<int>& downloads)
+    : context_(context),
+      request_(std::move(request)),
+      downloads_(downloads),
+      strand_(context.executors.NewDiskStrand()) {}
 
 template <typename Fn>
 void DownloadStream::Post(Fn fn) {
@@ -33,7 +43,10 @@ void DownloadStream::OnWriteDone(bool ok) {
   Post([this, ok] { ok ? SendNext() : Finish(grpc::Status::CANCELLED); });
 }
 
-void DownloadStream::OnDone() { self_.reset(); }
+void DownloadStream::OnDone() {
+  downloads_.fetch_sub(1);
+  self_.reset();
+}
 
 absl::Status DownloadStream::Open() {
   const auto ref = ParseCheckpointName(request_.checkpoint());

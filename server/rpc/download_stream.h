@@ -1,6 +1,7 @@
 // One Download call: a part on its way out.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -14,8 +15,11 @@ namespace ckpt::server {
 class DownloadStream final : public grpc::ServerWriteReactor<v1::DownloadResponse>,
                              public std::enable_shared_from_this<DownloadStream> {
  public:
-  static DownloadStream* Start(const ServerContext& context, v1::DownloadRequest request);
-  DownloadStream(const ServerContext& context, v1::DownloadRequest request);
+  // `downloads` counts those under way; over kMaxDownloads the call ends with LIMIT_EXCEEDED.
+  static DownloadStream* Start(const ServerContext& context, v1::DownloadRequest request,
+                               std::atomic<int>& downloads);
+  DownloadStream(const ServerContext& context, v1::DownloadRequest request,
+                 std::atomic<int>& downloads);
 
   void OnWriteDone(bool ok) override;
   void OnDone() override;
@@ -32,6 +36,7 @@ class DownloadStream final : public grpc::ServerWriteReactor<v1::DownloadRespons
 
   const ServerContext& context_;
   const v1::DownloadRequest request_;
+  std::atomic<int>& downloads_;
   SerialExecutor strand_;
   std::shared_ptr<DownloadStream> self_;  // gRPC's hold; let go in OnDone
 

@@ -132,8 +132,8 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
   // Half-close or a broken stream: either way nothing more will come.
   void OnPeerGone() {
-    if (run_ != nullptr) run_->Detach(shared_from_this());
-    Close(absl::OkStatus());
+    if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
+    run_->Detach(shared_from_this());
   }
 
   void OnHello() {

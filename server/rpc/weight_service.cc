@@ -14,7 +14,7 @@ grpc::ServerBidiReactor<v1::UploadRequest, v1::UploadResponse>* WeightServiceImp
 
 grpc::ServerWriteReactor<v1::DownloadResponse>* WeightServiceImpl::Download(
     grpc::CallbackServerContext* /*call*/, const v1::DownloadRequest* request) {
-  return DownloadStream::Start(context_, *request);
+  return DownloadStream::Start(context_, *request, downloads_);
 }
 
 grpc::ServerUnaryReactor* WeightServiceImpl::DiscardStaged(

@@ -1,6 +1,8 @@
 // WeightService: bytes in (upload_stream.cc) and out (download_stream.cc).
 #pragma once
 
+#include <atomic>
+
 #include "ckpt/v1/weight_service.grpc.pb.h"
 #include "server/rpc/server_context.h"
 
@@ -20,6 +22,7 @@ class WeightServiceImpl final : public v1::WeightService::CallbackService {
 
  private:
   const ServerContext& context_;
+  std::atomic<int> downloads_ = 0;
 };
 
 }  // namespace ckpt::server

@@ -4,13 +4,12 @@
 
 #include <utility>
 
+#include "server/run/limits.h"
 #include "server/run/run_actor_post.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 
 namespace ckpt::server {
-namespace {}  // namespace
-
 RunActor::RunActor(RunServices services, storage::RunSnapshot snapshot, Gone gone)
     : services_(services),
       run_(*ParseRunName(snapshot.run.name())),
@@ -58,12 +57,13 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
                          v1::Limits limits, std::shared_ptr<TrainerSession> session,
                          const std::optional<v1::Checkpoint>& resumed_from) {
   if (!broken_.ok()) return session->Close(broken_);
+  const uint64_t previous_epoch = state_.writer_epoch();
   auto attached =
       state_.Attach(hello, std::move(policies), resumed_from, services_.clock.UnixNanos());
   if (!attached.ok()) return session->Close(attached.status());
 
   if (session_ != nullptr) {
-    session_->Close(WriterFenced(run_, hello.rank(), hello.writer_epoch(), state_.writer_epoch()));
+    session_->Close(WriterFenced(run_, hello.rank(), previous_epoch, state_.writer_epoch()));
     DropSession();
   }
   for (const std::string& id : attached->failed_saves) {
@@ -138,7 +138,26 @@ void RunActor::Detach(std::shared_ptr<TrainerSession> session) {
     spdlog::info("run {}: trainer {} disconnected", run_, state_.writer_epoch());
     DropSession();
     WatchOpenSaves();
+    CloseWhenAnswered(session);
   });
+}
+
+// Answers pass through the index, and those with stages through the disk as well: a task that
+// follows them on the same way arrives after them.
+void RunActor::CloseWhenAnswered(std::shared_ptr<TrainerSession> session) {
+  storage::RunUpdate nothing;
+  nothing.run = run_;
+  services_.index.Submit(
+      std::move(nothing), [self = shared_from_this(), session = std::move(session)](
+                              absl::StatusOr<storage::ApplyResult> result) mutable {
+        RunActor* actor = self.get();
+        actor->PostStrand([actor, status = result.status(),
+                           session = std::move(session)]() mutable {
+          actor->PostDisk([actor, status, session = std::move(session)]() mutable {
+            actor->PostStrand([status, session = std::move(session)] { session->Close(status); });
+          });
+        });
+      });
 }
 
 void RunActor::Retire(absl::Status status) {
@@ -164,11 +183,15 @@ void RunActor::Break(const absl::Status& status) {
     session_->Close(status);
     DropSession();
   }
-  for (auto& [id, finishing] : std::exchange(finishing_, {})) {
-    for (SaveDone& waiter : finishing.waiters) waiter(status);
-  }
+  FailWaiters();
   self_.reset();
   gone_(*this);
+}
+
+void RunActor::FailWaiters() {
+  for (auto& [id, finishing] : std::exchange(finishing_, {})) {
+    for (SaveDone& waiter : finishing.waiters) waiter(broken_);
+  }
 }
 
 // ---- Open saves whose trainer is gone.
@@ -212,16 +235,21 @@ void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
   services_.metrics.events.Add(static_cast<double>(taken.update.events.size()));
   const absl::Status status = taken.status;
   if (!taken.update.events.empty() || !taken.update.new_metrics.empty()) {
-    AnswerEvents(session, std::move(taken));
+    AnswerEvents(session, std::move(taken), static_cast<int64_t>(batch.ByteSizeLong()),
+                 std::move(ready));
+  } else {
+    ready();
   }
   if (!status.ok()) {
     spdlog::warn("run {}: {}", run_, MessageOf(status));
     session->Close(status);
   }
-  ready();
 }
 
-void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken) {
+void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
+                            int64_t bytes, Task ready) {
+  unwritten_bytes_ += bytes;
+  if (unwritten_bytes_ < kMaxUnwrittenBytes) std::exchange(ready, nullptr)();
   // SKIPs need not be durable: told again after a crash, they come out the same. SAVEs do.
   std::vector<v1::Decision> saves;
   for (v1::Decision& decision : taken.answers) {
@@ -235,12 +263,16 @@ void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunS
   const uint64_t seq = state_.last_seq();
   services_.index.Submit(
       std::move(taken.update),
-      [self = shared_from_this(), session, seq, saves = std::move(saves),
+      [self = shared_from_this(), session, seq, bytes, ready = std::move(ready),
+       saves = std::move(saves),
        stages = std::move(taken.stages)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(), session = std::move(session), seq,
-                           saves = std::move(saves), stages = std::move(stages)]() mutable {
+                           bytes, ready = std::move(ready), saves = std::move(saves),
+                           stages = std::move(stages)]() mutable {
           if (!status.ok()) return actor->Break(status);
+          actor->unwritten_bytes_ -= bytes;
+          if (ready) ready();
           v1::TrainResponse response;
           response.mutable_progress()->set_durable_seq(seq);
           session->Send(std::move(response));

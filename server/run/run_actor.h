@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -66,9 +68,11 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // `policies` as RunState::Attach has it.
   void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
               std::shared_ptr<TrainerSession> session);
-  // Takes events; calls `ready` when the next batch may come. Closes the session on bad ones.
+  // Takes events; calls `ready` when the next batch may come: at once, or when the disk has caught
+  // up. Closes the session on bad ones, and may then drop `ready`.
   void TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
+  // Nothing more will come of the session. Closes it with OK once all that came has been answered.
   void Detach(std::shared_ptr<TrainerSession> session);
   // The daemon is going down: closes the session, if any, with `status`, and stops timing open
   // saves.
@@ -93,6 +97,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
     std::optional<MetricTimer::Timing> timing;
   };
 
+  using Bests = std::map<std::string, std::optional<v1::Checkpoint>>;  // by policy
+
   template <typename Fn>
   void PostStrand(Fn fn);
   template <typename Fn>
@@ -107,11 +113,14 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
   void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, const v1::EventBatch& batch,
                      Task ready);
-  void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken);
+  void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
+                    int64_t bytes, Task ready);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);
   void CountDecision(const v1::Decision& decision);
   void DropSession();
+  void CloseWhenAnswered(std::shared_ptr<TrainerSession> session);
   void Break(const absl::Status& status);
+  void FailWaiters();
   void WatchOpenSaves();
   void GiveUpOpenSaves(uint64_t generation);
 
@@ -123,9 +132,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Incomplete(const std::string& id);
   void FailSave(const std::string& id, const absl::Status& why);
   void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
-  void DeleteNow(const std::string& id,
-                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best, Done done);
-  std::map<std::string, std::optional<v1::Checkpoint>> NextBests(
+  void DeleteFirst();
+  void DeleteNow(const std::string& id, const Bests& next_best, Done done);
+  absl::StatusOr<Bests> NextBests(
       std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const;
 
   RunServices services_;
@@ -140,7 +149,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   RunState state_;
   std::shared_ptr<TrainerSession> session_;
   absl::Status broken_;
+  int64_t unwritten_bytes_ = 0;  // of batches that are on their way to the index
   std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
+  std::deque<std::pair<std::string, Done>> deletions_;       // ids; the first is under way
   std::shared_ptr<RunActor> self_;                           // while open saves must be timed
   uint64_t watch_generation_ = 0;  // tells a timer whether it is still wanted
 };

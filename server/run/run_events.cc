@@ -51,7 +51,8 @@ RunState::Taken RunState::Take(const v1::EventBatch& batch, policy::NameCheck na
 
 absl::Status RunState::Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added) {
   const std::string& name = metric.name();
-  if (name.empty() || name.size() > kMaxMetricNameBytes) {
+  if (name.empty()) return FieldInvalid("metric name", name, "it must not be empty");
+  if (name.size() > kMaxMetricNameBytes) {
     return LimitExceeded("length of a metric name", kMaxMetricNameBytes, name.size());
   }
   if (std::any_of(name.begin(), name.end(), IsControl)) {

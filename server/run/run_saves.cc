@@ -22,6 +22,16 @@ bool AnswerWhenVisible(const v1::Checkpoint& checkpoint) {
   return false;
 }
 
+// As text in a filter or an order.
+std::string Quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted.push_back('\\');
+    quoted.push_back(c);
+  }
+  return quoted + '"';
+}
+
 }  // namespace
 
 void RunActor::OpenUpload(std::string id, SaveDone done) {
@@ -186,16 +196,16 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
 // ---- Deletion.
 
 // What takes the place of checkpoint `id` under each policy: pairs of policy and order.
-std::map<std::string, std::optional<v1::Checkpoint>> RunActor::NextBests(
+absl::StatusOr<RunActor::Bests> RunActor::NextBests(
     std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const {
-  std::map<std::string, std::optional<v1::Checkpoint>> bests;
+  Bests bests;
   for (const auto& [policy, order_by] : orders) {
     const auto page =
         services_.store.ListCheckpoints({.run = run_,
                                          .page_size = 2,
                                          .filter = fmt::format("policy = \"{}\"", policy),
                                          .order_by = order_by});
-    if (!page.ok()) continue;
+    if (!page.ok()) return page.status();
     for (const v1::Checkpoint& checkpoint : page->checkpoints) {
       if (ParseCheckpointName(checkpoint.name())->id == id || bests.contains(policy)) continue;
       bests[policy] = checkpoint;
@@ -204,29 +214,42 @@ std::map<std::string, std::optional<v1::Checkpoint>> RunActor::NextBests(
   return bests;
 }
 
+// One at a time: the next best is looked up in the index, where the deletion before must have come.
 void RunActor::DeleteCheckpoint(std::string id, Done done) {
   PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
-    if (!broken_.ok()) return done(broken_);
-    std::vector<std::pair<std::string, std::string>> orders;
-    for (const policy::Policy* policy : state_.PoliciesWithBest(id)) {
-      orders.emplace_back(policy->spec().name(), fmt::format("metrics.\"{}\"{}", policy->monitor(),
-                                                             policy->maximize() ? " desc" : ""));
-    }
-    PostDisk([this, id = std::move(id), orders = std::move(orders),
-              done = std::move(done)]() mutable {
-      if (auto checkpoint = services_.store.GetCheckpoint(run_, id); !checkpoint.ok()) {
-        return done(checkpoint.status());
-      }
-      auto next_best = NextBests(id, orders);
-      PostStrand([this, id = std::move(id), next_best = std::move(next_best),
-                  done = std::move(done)]() mutable { DeleteNow(id, next_best, std::move(done)); });
-    });
+    deletions_.emplace_back(std::move(id), std::move(done));
+    if (deletions_.size() == 1) DeleteFirst();
   });
 }
 
-void RunActor::DeleteNow(const std::string& id,
-                         const std::map<std::string, std::optional<v1::Checkpoint>>& next_best,
-                         Done done) {
+void RunActor::DeleteFirst() {
+  auto& [id, done] = deletions_.front();
+  Done then = [this, done = std::move(done)](absl::Status status) mutable {
+    done(std::move(status));
+    PostStrand([this] {
+      deletions_.pop_front();
+      if (!deletions_.empty()) DeleteFirst();
+    });
+  };
+  if (!broken_.ok()) return then(broken_);
+  std::vector<std::pair<std::string, std::string>> orders;
+  for (const policy::Policy* policy : state_.PoliciesWithBest(id)) {
+    orders.emplace_back(
+        policy->spec().name(),
+        fmt::format("metrics.{}{}", Quoted(policy->monitor()), policy->maximize() ? " desc" : ""));
+  }
+  PostDisk([this, id = id, orders = std::move(orders), then = std::move(then)]() mutable {
+    if (auto checkpoint = services_.store.GetCheckpoint(run_, id); !checkpoint.ok()) {
+      return then(checkpoint.status());
+    }
+    auto next_best = NextBests(id, orders);
+    if (!next_best.ok()) return then(next_best.status());
+    PostStrand([this, id = std::move(id), next_best = *std::move(next_best),
+                then = std::move(then)]() mutable { DeleteNow(id, next_best, std::move(then)); });
+  });
+}
+
+void RunActor::DeleteNow(const std::string& id, const Bests& next_best, Done done) {
   if (!broken_.ok()) return done(broken_);
   services_.index.Submit(
       state_.Delete(id, next_best), [self = shared_from_this(), done = std::move(done)](
@@ -252,6 +275,7 @@ void RunActor::DeleteRun(Done done) {
     if (!broken_.ok()) return done(broken_);
     if (session_ != nullptr) return done(RunInUse(run_));
     broken_ = RunNotFound(run_);
+    FailWaiters();
     self_.reset();
     services_.index.SubmitDeleteRun(
         run_, [self = shared_from_this(), saves = state_.OpenSaveIds(),

@@ -153,6 +153,22 @@ TEST_F(TrainWireTest, BadEventsEndTheStreamAndLoseNothing) {
   }
 }
 
+TEST_F(TrainWireTest, AHalfCloseIsAnsweredToTheEnd) {
+  Trainer trainer(Channel());
+  ASSERT_TRUE(trainer.Hello(WithBest()));
+  trainer.Send(Events({EpochEnd(1, 0, 0.5)}));
+  trainer.HalfClose();
+  const auto decision = trainer.NextDecision();
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->saves_size(), 1);
+  EXPECT_TRUE(trainer.Finish().ok());
+}
+
+TEST_F(TrainWireTest, AStreamWithoutHelloIsAnError) {
+  Trainer trainer(Channel());
+  EXPECT_EQ(ReasonOf(trainer.Finish()), "PROTOCOL");
+}
+
 TEST_F(TrainWireTest, RepeatedEventsAreTakenOnce) {
   Trainer trainer(Channel());
   ASSERT_TRUE(trainer.Hello(WithBest()));
@@ -231,6 +247,7 @@ TEST_F(TrainWireTest, ANewerTrainerFencesTheOlder) {
   const grpc::Status fenced = older.Finish();
   EXPECT_EQ(fenced.error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(ReasonOf(fenced), "WRITER_FENCED");
+  EXPECT_NE(fenced.error_message().find("(number 1)"), std::string::npos) << fenced.error_message();
   Trainer zombie(Channel());
   v1::Hello again = WithBest();
   again.set_writer_epoch(1);

@@ -1,11 +1,17 @@
 #include "wire.h"
 
+#include <grpc/grpc.h>
+
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "storage/base/digest.h"
 
 namespace ckpt::wire {
 namespace {
+
+// gRPC shuts down with the last channel, and then waits ten seconds for a message that was cut off
+// on its way out. One reference keeps it.
+[[maybe_unused]] const bool kGrpcStays = (grpc_init(), true);
 
 std::optional<google::rpc::ErrorInfo> InfoOf(const grpc::Status& status) {
   google::rpc::Status details;
@@ -107,8 +113,12 @@ std::optional<v1::Decision> Trainer::Epoch(uint64_t seq, int64_t epoch, double l
   return NextDecision();
 }
 
-grpc::Status Trainer::Finish() {
+void Trainer::HalfClose() {
   if (!std::exchange(half_closed_, true)) stream_->WritesDone();
+}
+
+grpc::Status Trainer::Finish() {
+  HalfClose();
   while (Read()) {
   }
   return stream_->Finish();

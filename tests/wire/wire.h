@@ -47,7 +47,9 @@ class Trainer {
   bool WaitDurable(uint64_t seq);
   // Sends one epoch's end and gives the decision on it.
   std::optional<v1::Decision> Epoch(uint64_t seq, int64_t epoch, double loss);
-  // Reads to the end.
+  // Nothing more will be sent.
+  void HalfClose();
+  // Half-closes, then reads to the end.
   grpc::Status Finish();
   // Breaks the stream off.
   void Cancel() { context_.TryCancel(); }

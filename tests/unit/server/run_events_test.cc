@@ -106,7 +106,7 @@ TEST_F(RunEventsTest, WrongEventsAreRefused) {
 
 TEST_F(RunEventsTest, WrongMetricNamesAreRefused) {
   const std::pair<std::string, v1::ErrorReason> cases[] = {
-      {"", v1::ERROR_REASON_LIMIT_EXCEEDED},
+      {"", v1::ERROR_REASON_FIELD_INVALID},
       {std::string(10'240, 'x'), v1::ERROR_REASON_LIMIT_EXCEEDED},
       {"a\nb", v1::ERROR_REASON_FIELD_INVALID},
   };
