@@ -94,6 +94,7 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<storage::CheckpointStore> store_;
   std::unique_ptr<Executors> executors_;
   std::unique_ptr<IndexWriter> index_;
+  ByteBudget event_budget_{kMaxPendingEventBytes};
   std::unique_ptr<RunRegistry> runs_;
   std::unique_ptr<ByteBudget> upload_budget_;
   std::unique_ptr<ServerContext> context_;
@@ -127,7 +128,7 @@ absl::Status DaemonImpl::Start() {
   executors_ = std::make_unique<Executors>(config_.limits().io_threads());
   index_ = std::make_unique<IndexWriter>(*store_, *executors_, metrics_);
   runs_ = std::make_unique<RunRegistry>(
-      RunServices{*store_, *executors_, *index_, metrics_, clock_,
+      RunServices{*store_, *executors_, *index_, event_budget_, metrics_, clock_,
                   std::chrono::hours(config_.limits().save_timeout_hours())});
   upload_budget_ =
       std::make_unique<ByteBudget>(int64_t{config_.limits().upload_memory_mib()} << 20);

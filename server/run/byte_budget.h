@@ -1,9 +1,10 @@
-// Memory shared by all uploads.
+// Memory shared by many: by all uploads, by all events on their way to the index.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 
@@ -29,6 +30,22 @@ class ByteBudget {
   std::mutex mutex_;
   int64_t free_;                // guarded by mutex_
   std::deque<Waiter> waiters_;  // guarded by mutex_
+};
+
+// Bytes that were granted; released when this goes. Not thread-safe.
+class ByteGrant {
+ public:
+  ByteGrant(ByteBudget& budget, int64_t bytes) : budget_(&budget), bytes_(bytes) {}
+  ByteGrant(ByteGrant&& other) noexcept
+      : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+  ByteGrant& operator=(ByteGrant&&) = delete;
+  ~ByteGrant() {
+    if (budget_ != nullptr) budget_->Release(bytes_);
+  }
+
+ private:
+  ByteBudget* budget_;
+  int64_t bytes_;
 };
 
 }  // namespace ckpt::server

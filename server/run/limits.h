@@ -6,15 +6,14 @@
 namespace ckpt::server {
 
 inline constexpr int kMaxEventsPerBatch = 4096;
+// Events of all runs that are not durable yet, as sent: when the index is slow, trainers wait.
+inline constexpr int64_t kMaxPendingEventBytes = 8 << 20;
 inline constexpr int kMaxMetricsPerEvent = 1024;
 inline constexpr int kMaxMetricNameBytes = 256;
 inline constexpr int kMaxMetricsPerRun = 16384;
 inline constexpr int kMaxLabels = 64;
 inline constexpr int kMaxLabelKeyBytes = 63;
 inline constexpr int kMaxLabelValueBytes = 256;
-// Events of one run that wait to be written; a batch that goes beyond is taken, the next is not
-// read.
-inline constexpr int64_t kMaxUnwrittenBytes = 4 << 20;
 inline constexpr int kMaxDownloads = 64;                // at once; each holds one block of 4 MiB
 inline constexpr int64_t kMaxIndex = int64_t{1} << 53;  // epochs and batches
 

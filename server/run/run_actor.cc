@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/run/limits.h"
@@ -10,6 +11,7 @@
 #include "storage/base/names.h"
 
 namespace ckpt::server {
+
 RunActor::RunActor(RunServices services, storage::RunSnapshot snapshot, Gone gone)
     : services_(services),
       run_(*ParseRunName(snapshot.run.name())),
@@ -220,13 +222,21 @@ void RunActor::GiveUpOpenSaves(uint64_t generation) {
 
 void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch,
                           Task ready) {
-  PostStrand(
-      [this, session = std::move(session), batch = std::move(batch),
-       ready = std::move(ready)]() mutable { TakeEventsNow(session, batch, std::move(ready)); });
+  const int64_t bytes = std::min(static_cast<int64_t>(batch.ByteSizeLong()), kMaxPendingEventBytes);
+  services_.event_budget.Acquire(
+      bytes, [self = shared_from_this(), bytes, session = std::move(session),
+              batch = std::move(batch), ready = std::move(ready)]() mutable {
+        RunActor* actor = self.get();
+        actor->PostStrand([actor, session = std::move(session), batch = std::move(batch),
+                           grant = ByteGrant(actor->services_.event_budget, bytes),
+                           ready = std::move(ready)]() mutable {
+          actor->TakeEventsNow(session, batch, std::move(grant), std::move(ready));
+        });
+      });
 }
 
 void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
-                             const v1::EventBatch& batch, Task ready) {
+                             const v1::EventBatch& batch, ByteGrant grant, Task ready) {
   if (session != session_) return ready();  // fenced; its stream is ending
   const auto check_name = [this](std::string_view filepath) {
     return services_.store.CheckName(run_, filepath);
@@ -235,21 +245,17 @@ void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
   services_.metrics.events.Add(static_cast<double>(taken.update.events.size()));
   const absl::Status status = taken.status;
   if (!taken.update.events.empty() || !taken.update.new_metrics.empty()) {
-    AnswerEvents(session, std::move(taken), static_cast<int64_t>(batch.ByteSizeLong()),
-                 std::move(ready));
-  } else {
-    ready();
+    AnswerEvents(session, std::move(taken), std::move(grant));
   }
   if (!status.ok()) {
     spdlog::warn("run {}: {}", run_, MessageOf(status));
     session->Close(status);
   }
+  ready();
 }
 
 void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
-                            int64_t bytes, Task ready) {
-  unwritten_bytes_ += bytes;
-  if (unwritten_bytes_ < kMaxUnwrittenBytes) std::exchange(ready, nullptr)();
+                            ByteGrant grant) {
   // SKIPs need not be durable: told again after a crash, they come out the same. SAVEs do.
   std::vector<v1::Decision> saves;
   for (v1::Decision& decision : taken.answers) {
@@ -262,17 +268,13 @@ void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunS
   }
   const uint64_t seq = state_.last_seq();
   services_.index.Submit(
-      std::move(taken.update),
-      [self = shared_from_this(), session, seq, bytes, ready = std::move(ready),
-       saves = std::move(saves),
-       stages = std::move(taken.stages)](absl::StatusOr<storage::ApplyResult> result) mutable {
+      std::move(taken.update), [self = shared_from_this(), session, seq, saves = std::move(saves),
+                                stages = std::move(taken.stages), grant = std::move(grant)](
+                                   absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(), session = std::move(session), seq,
-                           bytes, ready = std::move(ready), saves = std::move(saves),
-                           stages = std::move(stages)]() mutable {
+                           saves = std::move(saves), stages = std::move(stages)]() mutable {
           if (!status.ok()) return actor->Break(status);
-          actor->unwritten_bytes_ -= bytes;
-          if (ready) ready();
           v1::TrainResponse response;
           response.mutable_progress()->set_durable_seq(seq);
           session->Send(std::move(response));

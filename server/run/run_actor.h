@@ -20,6 +20,7 @@
 #include "ckpt/v1/resources.pb.h"
 #include "ckpt/v1/training_service.pb.h"
 #include "server/http/metrics.h"
+#include "server/run/byte_budget.h"
 #include "server/run/executors.h"
 #include "server/run/index_writer.h"
 #include "server/run/run_state.h"
@@ -34,6 +35,7 @@ struct RunServices {
   storage::CheckpointStore& store;
   Executors& executors;
   IndexWriter& index;
+  ByteBudget& event_budget;  // kMaxPendingEventBytes
   Metrics& metrics;
   const Clock& clock;
   std::chrono::milliseconds save_timeout;  // until an open save without a trainer is given up
@@ -68,8 +70,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // `policies` as RunState::Attach has it.
   void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
               std::shared_ptr<TrainerSession> session);
-  // Takes events; calls `ready` when the next batch may come: at once, or when the disk has caught
-  // up. Closes the session on bad ones, and may then drop `ready`.
+  // Takes events, once the budget of those that are not durable has room for them; calls `ready`
+  // when the next batch may come. Closes the session on bad ones.
   void TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
@@ -112,9 +114,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
   void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, const v1::EventBatch& batch,
-                     Task ready);
+                     ByteGrant grant, Task ready);
   void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
-                    int64_t bytes, Task ready);
+                    ByteGrant grant);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);
   void CountDecision(const v1::Decision& decision);
   void DropSession();
@@ -149,7 +151,6 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   RunState state_;
   std::shared_ptr<TrainerSession> session_;
   absl::Status broken_;
-  int64_t unwritten_bytes_ = 0;  // of batches that are on their way to the index
   std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
   std::deque<std::pair<std::string, Done>> deletions_;       // ids; the first is under way
   std::shared_ptr<RunActor> self_;                           // while open saves must be timed

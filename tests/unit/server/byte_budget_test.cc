@@ -48,5 +48,20 @@ TEST(ByteBudgetTest, AGrantMayReleaseAgain) {
   EXPECT_EQ(granted, 4);
 }
 
+TEST(ByteBudgetTest, AGrantObjectReleasesOnce) {
+  ByteBudget budget(2);
+  int granted = 0;
+  budget.Acquire(2, [] {});
+  {
+    ByteGrant grant(budget, 2);
+    const ByteGrant moved(std::move(grant));
+    budget.Acquire(2, [&] { ++granted; });
+    EXPECT_EQ(granted, 0);
+  }
+  EXPECT_EQ(granted, 1);
+  budget.Acquire(1, [&] { ++granted; });
+  EXPECT_EQ(granted, 1);  // the two bytes came back once
+}
+
 }  // namespace
 }  // namespace ckpt::server

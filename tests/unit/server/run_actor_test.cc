@@ -78,9 +78,9 @@ class RunActorTest : public testing::Test {
     index_ = std::make_unique<IndexWriter>(*store_, executors_, metrics_);
     storage::RunSnapshot snapshot;
     snapshot.run.set_name("runs/r");
-    actor_ = std::make_shared<RunActor>(
-        RunServices{*store_, executors_, *index_, metrics_, clock_, std::chrono::hours(1)},
-        std::move(snapshot), [](const RunActor&) {});
+    actor_ = std::make_shared<RunActor>(RunServices{*store_, executors_, *index_, event_budget_,
+                                                    metrics_, clock_, std::chrono::hours(1)},
+                                        std::move(snapshot), [](const RunActor&) {});
   }
   ~RunActorTest() override {
     actor_->Retire(absl::UnavailableError("the test is over"));
@@ -128,6 +128,7 @@ class RunActorTest : public testing::Test {
   Executors executors_{kDiskThreads};
   std::unique_ptr<storage::CheckpointStore> store_;
   std::unique_ptr<IndexWriter> index_;
+  ByteBudget event_budget_{kMaxPendingEventBytes};
   std::shared_ptr<RunActor> actor_;
 };
 
@@ -156,12 +157,18 @@ TEST_F(RunActorTest, ASlowDiskHoldsTheTrainerBack) {
     event.add_metric_ids(id);
     event.add_values(0.5);
   }
-  while (static_cast<int64_t>(batch.ByteSizeLong()) < kMaxUnwrittenBytes) {
+  while (static_cast<int64_t>(batch.ByteSizeLong()) < kMaxPendingEventBytes) {
     event.set_seq(event.seq() + 1);
     *batch.add_events() = event;
   }
+  v1::EventBatch next;
+  event.set_seq(event.seq() + 1);
+  *next.add_events() = event;
+  auto [read_next, first] = Awaitable<bool>();
+  actor_->TakeEvents(session, std::move(batch), [read_next = read_next] { read_next(true); });
+  EXPECT_TRUE(first.get());
   auto [read_on, ready] = Awaitable<bool>();
-  actor_->TakeEvents(session, std::move(batch), [read_on = read_on] { read_on(true); });
+  actor_->TakeEvents(session, std::move(next), [read_on = read_on] { read_on(true); });
   auto [done, refused] = Awaitable<absl::Status>();
   actor_->DeleteRun(done);  // its answer comes after the events have been looked at
   EXPECT_EQ(ReasonOf(refused.get()), v1::ERROR_REASON_RUN_IN_USE);
