@@ -6,7 +6,7 @@
 
 #include "server/policy/float_parts.h"
 #include "server/policy/layout.h"
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::policy {

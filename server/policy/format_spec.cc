@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::policy {

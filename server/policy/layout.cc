@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "absl/status/status.h"
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::policy {

@@ -7,7 +7,7 @@
 #include "server/policy/decide.h"
 #include "server/policy/file_name.h"
 #include "server/policy/save_freq.h"
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 #include "server/policy/words.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "server/policy/format_number.h"
 #include "server/policy/python_repr.h"
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::policy {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/cord.h"
 #include "google/rpc/error_details.pb.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt {
 namespace {
@@ -83,11 +84,12 @@ absl::StatusCode CodeOf(ErrorReason reason) {
   }
 }
 
-absl::Status MakeError(ErrorReason reason, std::string_view message, ErrorMetadata metadata) {
+absl::Status MakeError(ErrorReason reason, std::string_view message,
+                       const ErrorMetadata& metadata) {
   google::rpc::ErrorInfo info;
   info.set_reason(v1::ErrorReason_Name(reason).substr(kReasonPrefix.size()));
   info.set_domain(kErrorDomain);
-  for (auto& [key, value] : metadata) (*info.mutable_metadata())[key] = std::move(value);
+  for (const auto& [key, value] : metadata) (*info.mutable_metadata())[key] = ToUtf8(value);
   absl::Status status(CodeOf(reason), absl::string_view(message.data(), message.size()));
   status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
   return status;

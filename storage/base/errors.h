@@ -27,7 +27,7 @@ absl::StatusCode CodeOf(v1::ErrorReason reason);
 
 // Any error: prefer the named constructors below.
 absl::Status MakeError(v1::ErrorReason reason, std::string_view message,
-                       ErrorMetadata metadata = {});
+                       const ErrorMetadata& metadata = {});
 
 // The reason attached to `status`; UNSPECIFIED when there is none.
 v1::ErrorReason ReasonOf(const absl::Status& status);

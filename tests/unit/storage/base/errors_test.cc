@@ -33,6 +33,11 @@ TEST(ErrorsTest, OtherStatusesHaveNoReason) {
   EXPECT_EQ(ReasonOf(garbage), v1::ERROR_REASON_UNSPECIFIED);
 }
 
+// A protobuf string must be UTF-8; file names and arguments need not be.
+TEST(ErrorsTest, MetadataIsUtf8) {
+  EXPECT_EQ(MetadataOf(RunNotFound("r\xff")), (ErrorMetadata{{"run", "r\xef\xbf\xbd"}}));
+}
+
 TEST(AnnotateTest, PutsContextBeforeTheMessageAndKeepsTheRest) {
   const absl::Status status = Annotate(DiskFull("no room"), "saving");
   EXPECT_EQ(MessageOf(status), "saving: no room");

@@ -1,9 +1,9 @@
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 
 #include <algorithm>
 #include <array>
 
-namespace ckpt::policy {
+namespace ckpt {
 namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
@@ -45,6 +45,13 @@ char32_t TakeCodePoint(std::string_view& text) {
   return code_point;
 }
 
+std::string ToUtf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  while (!text.empty()) AppendUtf8(TakeCodePoint(text), valid);
+  return valid;
+}
+
 size_t CountCodePoints(std::string_view text) {
   return static_cast<size_t>(
       std::ranges::count_if(text, [](char c) { return !IsContinuation(c); }));
@@ -82,4 +89,4 @@ void AppendUtf8(char32_t code_point, std::string& out) {
   }
 }
 
-}  // namespace ckpt::policy
+}  // namespace ckpt

@@ -1,11 +1,11 @@
-#include "server/policy/utf8.h"
+#include "storage/base/utf8.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-namespace ckpt::policy {
+namespace ckpt {
 namespace {
 
 std::vector<char32_t> CodePoints(std::string_view text) {
@@ -54,5 +54,12 @@ TEST(Utf8Test, PrefixEndsBetweenCodePoints) {
   EXPECT_EQ(Utf8Prefix("😀é", 5), "😀");
 }
 
+TEST(Utf8Test, WhatIsNotUtf8IsReplaced) {
+  EXPECT_EQ(ToUtf8(""), "");
+  EXPECT_EQ(ToUtf8("a\xc3\xa9"), "a\xc3\xa9");
+  EXPECT_EQ(ToUtf8("a\xff"), "a\xef\xbf\xbd");
+  EXPECT_EQ(ToUtf8("\xc3"), "\xef\xbf\xbd");
+}
+
 }  // namespace
-}  // namespace ckpt::policy
+}  // namespace ckpt

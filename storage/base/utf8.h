@@ -5,10 +5,13 @@
 #include <string>
 #include <string_view>
 
-namespace ckpt::policy {
+namespace ckpt {
 
 // Removes the first code point of `text`, which is not empty, and returns it.
 char32_t TakeCodePoint(std::string_view& text);
+
+// `text`, with U+FFFD for each byte that is not UTF-8: what protobuf strings may hold.
+std::string ToUtf8(std::string_view text);
 
 size_t CountCodePoints(std::string_view text);
 
@@ -21,4 +24,4 @@ bool IsScalarValue(char32_t code_point);
 // Appends `code_point`, a scalar value, to `out`.
 void AppendUtf8(char32_t code_point, std::string& out);
 
-}  // namespace ckpt::policy
+}  // namespace ckpt
