@@ -20,8 +20,6 @@ function(ckpt_precompile headers)
   foreach(target IN LISTS ARGN)
     if(TARGET ${target})
       target_precompile_headers(${target} PRIVATE ${headers})
-      # Lets ccache see through a precompiled header.
-      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
     endif()
   endforeach()
 endfunction()
@@ -31,5 +29,5 @@ ckpt_precompile("${message_headers}" ckpt_base ckpt_catalog ckpt_storage ckpt_po
 ckpt_precompile("${message_headers};${service_headers}" ckpt_rpc ckpt_client ckptbench)
 ckpt_precompile("${message_headers};${test_headers}" storage_test catalog_tests policy_tests
                 server_tests integration_tests proto_tests ckptctl_test ckpt_storage_testing)
-ckpt_precompile("${message_headers};${service_headers};${test_headers}" client_test wire_tests
+ckpt_precompile("${message_headers};${service_headers};${test_headers}" client_test load_tests wire_tests
                 ckpt_fake_daemon)
