@@ -7,6 +7,7 @@
 #include "server/policy/format_spec.h"
 #include "server/policy/markup.h"
 #include "server/policy/python_format.h"
+#include "server/policy/utf8.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::policy {
@@ -14,6 +15,8 @@ namespace {
 
 // Stands for the text of a field where it is not known yet. No file name may contain it.
 constexpr char kUnknown = '\0';
+
+constexpr size_t kMaxShownBytes = 16;  // of a component in an error
 
 // Bytes of the longest piece of `component` that is known.
 size_t LongestKnown(std::string_view component) {
@@ -32,8 +35,8 @@ absl::Status CheckComponent(std::string_view component) {
     return PathEscapes(fmt::format("names that begin with '{}' are reserved", kReservedPrefix));
   }
   if (LongestKnown(component) > kMaxComponentBytes) {
-    return PathTooLong(
-        fmt::format("'{}…' is longer than {} bytes", component.substr(0, 16), kMaxComponentBytes));
+    return PathTooLong(fmt::format("'{}…' is longer than {} bytes",
+                                   Utf8Prefix(component, kMaxShownBytes), kMaxComponentBytes));
   }
   return absl::OkStatus();
 }

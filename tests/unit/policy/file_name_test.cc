@@ -126,6 +126,14 @@ TEST(FileNameTest, ErrorsNameTheField) {
             "filepath 'w{loss:9999999f}': field '{loss}' asks for width 9999999; the limit is 32");
 }
 
+// An error travels in messages whose text is UTF-8.
+TEST(FileNameTest, ErrorsAreCutBetweenCharacters) {
+  const std::string component = "1234567890abcdeé";
+  EXPECT_EQ(MessageOf(CheckTemplate(component + std::string(256, 'a'))),
+            "filepath '" + component + std::string(256, 'a') +
+                "': '1234567890abcde…' is longer than 255 bytes");
+}
+
 // Right for some values: accepted as a template, refused when the name comes out wrong.
 TEST(FileNameTest, RefusesNamesThatComeOutWrong) {
   const Logs logs = {{"slash", {47, true, 47}}, {"dot", {46, true, 46}},  {"nul", {0, true, 0}},
