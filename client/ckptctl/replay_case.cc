@@ -41,13 +41,14 @@ std::optional<int64_t> IntegerOf(const Json& value) {
   return value.get<int64_t>();
 }
 
-// Setters of the callback's arguments; false: the value has the wrong type.
+// Setters of the callback's arguments; false: the policy cannot have this value.
 using Setter = std::function<bool(const Json&, v1::CheckpointPolicy&)>;
 
+// Empty text would stand for the default.
 template <typename Set>
 Setter Text(Set set) {
   return [set](const Json& value, v1::CheckpointPolicy& policy) {
-    if (!value.is_string()) return false;
+    if (!value.is_string() || value.get_ref<const std::string&>().empty()) return false;
     set(policy, value.get<std::string>());
     return true;
   };
@@ -69,8 +70,13 @@ bool SetVerbose(const Json& value, v1::CheckpointPolicy& policy) {
   return true;
 }
 
-// Any value: the daemon tells which it takes.
+// Any value: the daemon tells which it takes. What the callback refuses and the wire does not tell
+// from a value that it takes (2.0 from 2, null from none) goes as the text of it.
 bool SetSaveFreq(const Json& value, v1::CheckpointPolicy& policy) {
+  if (value.is_number_float() || value.is_null()) {
+    policy.mutable_save_freq()->set_string_value(value.is_null() ? "None" : value.dump());
+    return true;
+  }
   return google::protobuf::util::JsonStringToMessage(value.dump(), policy.mutable_save_freq()).ok();
 }
 
@@ -81,7 +87,8 @@ bool SetThreshold(const Json& value, v1::CheckpointPolicy& policy) {
 }
 
 bool SetPeriod(const Json& value, v1::CheckpointPolicy& policy) {
-  const std::optional<int64_t> number = IntegerOf(value);
+  const std::optional<int64_t> number =
+      value.is_boolean() ? std::optional<int64_t>(value.get<bool>()) : IntegerOf(value);
   if (number.has_value()) policy.set_period(*number);
   return number.has_value();
 }
@@ -98,7 +105,8 @@ const std::map<std::string, Setter>& Arguments() {
       {"save_freq", SetSaveFreq},
       {"initial_value_threshold", SetThreshold},
       {"period", SetPeriod},
-      {"options", [](const Json& value, P&) { return value.is_null(); }}};
+      {"options", [](const Json& value, P&) { return value.is_null(); }},
+      {"load_weights_on_restart", [](const Json&, P&) { return false; }}};
   return arguments;
 }
 
@@ -107,9 +115,7 @@ absl::Status ParsePolicy(const Json& json, v1::CheckpointPolicy* policy) {
   policy->set_name(kPolicyName);
   for (const auto& [name, value] : json.items()) {
     const auto argument = Arguments().find(name);
-    if (argument == Arguments().end()) {
-      return Malformed(fmt::format("policy: the callback has no argument '{}'", name));
-    }
+    if (argument == Arguments().end()) continue;  // as the callback does
     if (!argument->second(value, *policy)) {
       return Malformed(fmt::format("policy: '{}' cannot be {}", name, value.dump()));
     }
@@ -165,7 +171,7 @@ absl::StatusOr<ReplayEvent> ParseEvent(const Json& json) {
   if (*kind == v1::Event::KIND_BATCH_END) {
     if (absl::Status status = ParseIndex(json, "batch", &event.batch); !status.ok()) return status;
   }
-  if (const auto logs = json.find("logs"); logs != json.end()) {
+  if (const auto logs = json.find("logs"); logs != json.end() && !logs->is_null()) {
     if (absl::Status status = ParseLogs(*logs, &event.logs); !status.ok()) return status;
   }
   return event;

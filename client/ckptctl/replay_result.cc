@@ -21,6 +21,12 @@ const char* PayloadText(v1::Checkpoint::Payload payload) {
   return payload == v1::Checkpoint::PAYLOAD_WEIGHTS ? "weights" : "full";
 }
 
+// The reference's name where it has one.
+std::string ErrorName(v1::ErrorReason reason) {
+  const std::string_view exception = PythonException(reason);
+  return exception.empty() ? v1::ErrorReason_Name(reason) : std::string(exception);
+}
+
 bool IsObservable(const v1::PolicyDecision& policy) {
   return policy.action() == v1::PolicyDecision::ACTION_SAVE || policy.has_error() ||
          !policy.message().empty() || !policy.warning().empty();
@@ -45,11 +51,10 @@ void ReplayResult::SetWarnings(const std::vector<std::string>& warnings) {
 }
 
 bool ReplayResult::SetInitError(const absl::Status& error) {
-  const std::string_view exception = PythonException(ReasonOf(error));
-  if (exception.empty()) return false;
+  if (!MetadataOf(error).contains("policy")) return false;
   OrderedJson& init = json_->value["init"];
   init.clear();
-  init["init_error"] = exception;
+  init["init_error"] = ErrorName(ReasonOf(error));
   init["init_message"] = MessageOf(error);
   return true;
 }
@@ -66,11 +71,7 @@ void ReplayResult::AddDecision(size_t event, const v1::Decision& decision) {
   }
   if (!policy.message().empty()) got["message"] = policy.message();
   if (!policy.warning().empty()) got["warning"] = policy.warning();
-  if (policy.has_error()) {
-    const std::string_view exception = PythonException(policy.error().reason());
-    got["error"] =
-        exception.empty() ? v1::ErrorReason_Name(policy.error().reason()) : std::string(exception);
-  }
+  if (policy.has_error()) got["error"] = ErrorName(policy.error().reason());
   got["best"] = NumberJson(policy.best());
   json_->value["got"].push_back(std::move(got));
 }

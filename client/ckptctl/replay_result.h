@@ -21,8 +21,8 @@ class ReplayResult {
   ReplayResult& operator=(const ReplayResult&) = delete;
 
   void SetWarnings(const std::vector<std::string>& warnings);
-  // The constructor's exception: `init` has init_error and init_message. False when `error` is none
-  // that the reference raises.
+  // What is wrong with the policy: `init` has init_error (the reference's exception, or the reason
+  // where ckptd alone refuses it) and init_message. False when `error` is about something else.
   bool SetInitError(const absl::Status& error);
   // Adds to `got` what the decision on event number `event` (its index in the case) shows: action,
   // payload and filepath of a save, message, warning, error, and best; nothing when it shows

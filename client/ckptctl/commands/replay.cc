@@ -1,110 +1,104 @@
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
+#include <deque>
 #include <fstream>
+#include <future>
+#include <map>
 #include <memory>
 
-#include "ckpt/run.h"
 #include "client/ckptctl/commands/commands.h"
 #include "client/ckptctl/replay_case.h"
-#include "client/ckptctl/replay_result.h"
+#include "client/ckptctl/replay_run.h"
+#include "client/ckptctl/text.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::ctl {
 namespace {
 
-// Saves that are committed while the next events are decided.
-constexpr size_t kUploads = 4;
+// Most of a case is waiting for the disk, and cases that wait together share its syncs.
+constexpr size_t kCasesAtOnce = 16;
 
-absl::StatusOr<v1::Decision> Report(Run& run, const ReplayEvent& event) {
-  std::vector<Metric> logs;
-  for (const ReplayMetric& metric : event.logs) {
-    logs.push_back(metric.is_integer ? Metric(metric.name, metric.integer)
-                                     : Metric(metric.name, metric.value));
-  }
-  absl::Status status;
-  switch (event.kind) {
-    case v1::Event::KIND_BATCH_END:
-      return run.OnBatchEnd(event.batch, Logs(logs));
-    case v1::Event::KIND_EPOCH_END:
-      return run.OnEpochEnd(event.epoch, Logs(logs));
-    case v1::Event::KIND_EPOCH_BEGIN:
-      status = run.OnEpochBegin(event.epoch);
-      break;
-    case v1::Event::KIND_TRAIN_BEGIN:
-      status = run.OnTrainBegin();
-      break;
-    default:
-      status = run.OnTrainEnd();
-      break;
-  }
-  if (!status.ok()) return status;
-  return v1::Decision();
-}
+// Answers lines, several at once, and prints the answers in the order of the lines.
+class Replay {
+ public:
+  Replay(const Context& context, std::string file) : context_(context), file_(std::move(file)) {}
 
-RunOptions OptionsOf(const Context& context, const ReplayCase& replay) {
-  RunOptions options;
-  options.server = context.server;
-  options.run = replay.id;
-  options.start = RunOptions::StartMode::kCreate;
-  options.policies = {replay.policy};
-  options.weights = [&replay](const v1::Checkpoint& save) {
-    return std::vector{PartBytes::Own("weights", fmt::format("{} {}", replay.id, save.seq()))};
-  };
-  options.print = [](const v1::Decision&) {};
-  options.reconnect_timeout = context.timeout();
-  options.max_uploads = kUploads;
-  return options;
-}
-
-absl::StatusOr<std::string> RunCase(const Context& context, const ReplayCase& replay) {
-  ReplayResult result(replay.id);
-  absl::StatusOr<std::unique_ptr<Run>> run = Run::Start(OptionsOf(context, replay));
-  if (!run.ok()) {
-    if (result.SetInitError(run.status())) return result.ToLine();
-    if (ReasonOf(run.status()) == v1::ERROR_REASON_RUN_EXISTS) {
-      return Annotate(run.status(),
-                      fmt::format("each case needs a new run; remove the old one with "
-                                  "'ckptctl rm {} --yes'",
-                                  replay.id));
+  // Begins the next line. An error ends the replay: no line after it could be answered.
+  absl::Status Add(const std::string& line) {
+    ++lines_;
+    if (answers_.size() == kCasesAtOnce) {
+      if (absl::Status status = PrintOldest(); !status.ok()) return status;
     }
-    return run.status();
+    answers_.push_back(
+        {lines_, std::async(std::launch::async,
+                            [this, replay = Parse(line)]() -> absl::StatusOr<std::string> {
+                              if (!replay.ok()) return replay.status();
+                              return RunReplayCase(context_.server, context_.timeout(), *replay);
+                            })});
+    return absl::OkStatus();
   }
-  const auto warnings = (*run)->warnings();
-  if (const auto own = warnings.find(replay.policy.name()); own != warnings.end()) {
-    result.SetWarnings(own->second);
-  }
-  for (size_t i = 0; i < replay.events.size(); ++i) {
-    const absl::StatusOr<v1::Decision> decision = Report(**run, replay.events[i]);
-    if (!decision.ok()) return Annotate(decision.status(), fmt::format("event {}", i));
-    result.AddDecision(i, *decision);
-  }
-  if (absl::Status status = (*run)->Close(); !status.ok()) return status;
-  return result.ToLine();
-}
 
-// The mistake of a line is the file's, not the command line's.
-absl::Status AtLine(const absl::Status& error, const std::string& file, size_t line) {
-  const absl::Status located = Annotate(error, fmt::format("{}:{}", file, line));
-  return absl::IsInvalidArgument(error) ? absl::UnknownError(located.message()) : located;
-}
+  // Waits for every line. An error as well if some line had no answer.
+  absl::Status Finish() {
+    while (!answers_.empty()) {
+      if (absl::Status status = PrintOldest(); !status.ok()) return status;
+    }
+    if (failed_ == 0) return absl::OkStatus();
+    return absl::UnknownError(fmt::format("{} of {} lines have no answer", failed_, lines_));
+  }
 
-absl::Status Replay(const Context& context, const std::string& file) {
+ private:
+  struct Answer {
+    size_t line = 0;
+    std::future<absl::StatusOr<std::string>> text;
+  };
+
+  absl::StatusOr<ReplayCase> Parse(const std::string& line) {
+    absl::StatusOr<ReplayCase> replay = ParseReplayCase(line);
+    if (!replay.ok()) return replay;
+    const auto [first, is_new] = ids_.emplace(replay->id, lines_);
+    if (is_new) return replay;
+    return absl::AlreadyExistsError(
+        fmt::format("line {} has the id '{}' already", first->second, replay->id));
+  }
+
+  absl::Status PrintOldest() {
+    Answer answer = std::move(answers_.front());
+    answers_.pop_front();
+    const absl::StatusOr<std::string> text = answer.text.get();
+    if (text.ok()) {
+      context_.streams.out << *text << std::endl;
+      return absl::OkStatus();
+    }
+    const absl::Status error = Annotate(text.status(), fmt::format("{}:{}", file_, answer.line));
+    if (absl::IsUnavailable(error)) return error;
+    context_.streams.err << fmt::format("ckptctl: {}\n", Escaped(MessageOf(error)));
+    ++failed_;
+    return absl::OkStatus();
+  }
+
+  const Context& context_;
+  const std::string file_;
+  size_t lines_ = 0;
+  size_t failed_ = 0;
+  std::map<std::string, size_t> ids_;  // to the line that has it
+  std::deque<Answer> answers_;         // begun and not printed yet; destroying one waits for it
+};
+
+absl::Status ReplayFile(const Context& context, const std::string& file) {
   std::ifstream opened;
   if (file != "-") {
     opened.open(file);
     if (!opened) return absl::UnknownError(fmt::format("cannot read '{}'", file));
   }
   std::istream& lines = file == "-" ? context.streams.in : opened;
-  std::string line;
-  for (size_t number = 1; std::getline(lines, line); ++number) {
-    const absl::StatusOr<ReplayCase> replay = ParseReplayCase(line);
-    if (!replay.ok()) return AtLine(replay.status(), file, number);
-    const absl::StatusOr<std::string> result = RunCase(context, *replay);
-    if (!result.ok()) return AtLine(result.status(), file, number);
-    context.streams.out << *result << std::endl;
+  Replay replay(context, file);
+  for (std::string line; std::getline(lines, line);) {
+    if (absl::Status status = replay.Add(line); !status.ok()) return status;
   }
-  return absl::OkStatus();
+  if (lines.bad()) return absl::UnknownError(fmt::format("cannot read '{}'", file));
+  return replay.Finish();
 }
 
 }  // namespace
@@ -116,13 +110,15 @@ void AddReplayCommand(CLI::App& app, Context& context) {
   replay->add_option("FILE", *file, "Cases, one JSON object a line; - for standard input")
       ->required();
   replay->footer(
-      "Each case becomes a run named by its id, which must not exist, and one line of output: the\n"
-      "constructor's warnings or error, and what each event made the policy do.\n"
+      "Each case becomes a run named by its id, which must not exist, and one line of output, in\n"
+      "the order of the file: the constructor's warnings or error, and what each event made the\n"
+      "policy do. A line that is no case is reported and left out; the exit code is then 1.\n"
       "Examples:\n"
       "  ckptctl replay keras29.jsonl > got.jsonl\n"
       "  head -n 1 keras29.jsonl | ckptctl replay -");
-  replay->callback(
-      [&context, file] { context.command = [&context, file] { return Replay(context, *file); }; });
+  replay->callback([&context, file] {
+    context.command = [&context, file] { return ReplayFile(context, *file); };
+  });
 }
 
 }  // namespace ckpt::ctl

@@ -207,11 +207,43 @@ TEST_F(CommandLineTest, ReplayPrintsWhatTheConstructorRaises) {
   EXPECT_THAT(out_, HasSubstr(R"("init":{"init_error":"ValueError")"));
 }
 
-TEST_F(CommandLineTest, ReplayStopsAtAMalformedLineAndNamesIt) {
-  EXPECT_EQ(Ctl({"replay", "-"}, std::string(kCase) + "\n{\n" + kCase), kError);
-  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 1);
-  EXPECT_EQ(err_, "ckptctl: -:2: not a JSON object\n");
+TEST_F(CommandLineTest, ReplayNamesTheLinesThatHaveNoAnswer) {
+  const auto with_id = [](std::string id) {
+    return R"({"id":")" + id + R"(","policy":{"filepath":"w"},"events":[]})" + "\n";
+  };
+  EXPECT_EQ(Ctl({"replay", "-"}, with_id("r1") + "{\n" + with_id("r2") + with_id("r1")), kError);
+  EXPECT_EQ(out_, R"({"id":"r1","init":{"warnings":[]},"got":[]})"
+                  "\n"
+                  R"({"id":"r2","init":{"warnings":[]},"got":[]})"
+                  "\n");
+  EXPECT_EQ(err_,
+            "ckptctl: -:2: not a JSON object\n"
+            "ckptctl: -:4: line 1 has the id 'r1' already\n"
+            "ckptctl: 2 of 4 lines have no answer\n");
   EXPECT_EQ(Ctl({"replay", folder_.File("none")}), kError);
+  EXPECT_THAT(err_, HasSubstr("cannot read"));
+  EXPECT_EQ(Ctl({"replay", "-"}, ""), kOk);
+  EXPECT_EQ(out_ + err_, "");
+}
+
+TEST_F(CommandLineTest, ReplayPrintsManyCasesInTheirOrder) {
+  std::string cases;
+  std::string expected;
+  for (int i = 0; i < 50; ++i) {
+    const std::string id = R"({"id":"r)" + std::to_string(i) + '"';
+    cases += id + R"(,"policy":{"filepath":"w"},"events":[]})" + "\n";
+    expected += id + R"(,"init":{"warnings":[]},"got":[]})" + "\n";
+  }
+  EXPECT_EQ(Ctl({"replay", "-"}, cases), kOk);
+  EXPECT_EQ(out_, expected);
+}
+
+TEST_F(CommandLineTest, ReplayEndsWithoutADaemon) {
+  daemon_.Stop();
+  EXPECT_EQ(Ctl({"--timeout", "0.1", "replay", "-"}, std::string(kCase) + "\n" + kCase),
+            kUnavailable);
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, StartsWith("ckptctl: -:1: no answer from ckptd at " + daemon_.address()));
 }
 
 TEST_F(CommandLineTest, ReplayNeedsNewRuns) {

@@ -58,7 +58,15 @@ TEST(ReplayResultTest, AConstructorThatRaises) {
       result.ToLine(),
       R"({"id":"k","init":{"init_error":"ValueError","init_message":)"
       R"("Unrecognized save_freq: weekly. Expected save_freq are \"epoch\" or integer"},"got":[]})");
-  EXPECT_FALSE(ReplayResult("k").SetInitError(RunExists("k"))) << "no exception of the reference";
+  EXPECT_FALSE(ReplayResult("k").SetInitError(RunExists("k"))) << "not about the policy";
+}
+
+TEST(ReplayResultTest, APolicyThatOnlyCkptdRefuses) {
+  ReplayResult result("k");
+  ASSERT_TRUE(result.SetInitError(
+      MakeError(v1::ERROR_REASON_PATH_ESCAPES, "it is absolute", {{"policy", "replay"}})));
+  EXPECT_EQ(result.ToLine(), R"({"id":"k","init":{"init_error":"ERROR_REASON_PATH_ESCAPES",)"
+                             R"("init_message":"it is absolute"},"got":[]})");
 }
 
 TEST(PythonExceptionTest, Table) {
