@@ -26,7 +26,9 @@ v1::CheckpointPolicy PolicyFrom(const json& arguments) {
   if (save_freq.is_number()) policy.mutable_save_freq()->set_number_value(save_freq);
   const json threshold = arguments.value("initial_value_threshold", json());
   if (!threshold.is_null()) policy.set_initial_value_threshold(NumberFrom(threshold));
-  if (arguments.contains("period")) policy.set_period(arguments.at("period"));
+  const json period = arguments.value("period", json());
+  if (period.is_boolean()) policy.set_period(period.get<bool>() ? 1 : 0);
+  if (period.is_number()) policy.set_period(period);
   return policy;
 }
 
@@ -36,8 +38,8 @@ CaseEvent EventFrom(const json& event) {
       {"epoch_begin", v1::Event::KIND_EPOCH_BEGIN}, {"epoch_end", v1::Event::KIND_EPOCH_END},
       {"batch_end", v1::Event::KIND_BATCH_END},
   };
-  return {kKinds.at(event.at("type")), event.value("epoch", 0), event.value("batch", 0),
-          MetricsFrom(event.value("logs", json::object()))};
+  return {kKinds.at(event.at("type")), event.value("epoch", int64_t{0}),
+          event.value("batch", int64_t{0}), MetricsFrom(event.value("logs", json::object()))};
 }
 
 // The exception that a reason stands for.
