@@ -7,8 +7,8 @@
 #include "server/policy/format_spec.h"
 #include "server/policy/markup.h"
 #include "server/policy/python_format.h"
-#include "server/policy/utf8.h"
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {
