@@ -32,6 +32,7 @@ Examples:
   ckptd                                       data in ./ckptd-data, gRPC on 127.0.0.1:7070
   ckptd --data-dir /var/lib/ckptd --listen unix:/run/ckptd/ckptd.sock
   ckptd --config ckptd.yaml --check-config    says whether the configuration is good
+  ckptd --data-dir /var/lib/ckptd --rebuild-index
 
 Exit codes: 0 stopped in good order, 1 could not start or run, 2 wrong usage.)";
 
@@ -83,6 +84,9 @@ void FillDefaults(v1::DaemonConfig& config) {
   if (config.log().format().empty()) config.mutable_log()->set_format("text");
   if (config.shutdown_grace_seconds() == 0) config.set_shutdown_grace_seconds(20);
   if (!config.has_reflection()) config.set_reflection(true);
+  v1::ScrubConfig& scrub = *config.mutable_scrub();
+  if (!scrub.has_interval_hours()) scrub.set_interval_hours(168);
+  if (scrub.mib_per_second() == 0) scrub.set_mib_per_second(16);
 }
 
 // A number of `limits`: its default when 0, FIELD_INVALID outside `least` to `most`.
@@ -150,6 +154,19 @@ absl::Status CheckAddresses(const v1::DaemonConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckScrub(const v1::ScrubConfig& scrub) {
+  constexpr int kYear = 24 * 365;
+  if (scrub.interval_hours() < 0 || scrub.interval_hours() > kYear) {
+    return FieldInvalid("scrub.interval_hours", std::to_string(scrub.interval_hours()),
+                        fmt::format("it must be 0 (never) to {}", kYear));
+  }
+  if (scrub.mib_per_second() < 1 || scrub.mib_per_second() > 1'000'000) {
+    return FieldInvalid("scrub.mib_per_second", std::to_string(scrub.mib_per_second()),
+                        "it must be 1 to 1000000");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(v1::DaemonConfig& config) {
   const std::string& level = config.log().level();
   if (level != "trace" && level != "debug" && level != "info" && level != "warn" &&
@@ -165,6 +182,7 @@ absl::Status Check(v1::DaemonConfig& config) {
                         "it must not be negative");
   }
   if (absl::Status status = CheckLimits(config.mutable_limits()); !status.ok()) return status;
+  if (absl::Status status = CheckScrub(config.scrub()); !status.ok()) return status;
   return ConfiguredPolicies::Create(config).status();
 }
 
@@ -183,6 +201,8 @@ std::optional<int> ParseCommandLine(int argc, const char* const* argv, CommandLi
   app.add_option("--log-level", flags->log_level, "trace, debug, info, warn or error");
   app.add_option("--log-format", flags->log_format, "text or json");
   app.add_flag("--check-config", flags->check_config, "Check the configuration and exit");
+  app.add_flag("--rebuild-index", flags->rebuild_index,
+               "Make a lost or damaged index again from the checkpoints, and exit");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,6 +20,7 @@ struct CommandLine {
   std::optional<std::string> log_level;
   std::optional<std::string> log_format;
   bool check_config = false;
+  bool rebuild_index = false;
 };
 
 // Parses the arguments. On --help, --version or a usage error prints what is due and gives the exit

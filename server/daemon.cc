@@ -17,6 +17,7 @@
 #include "server/run/index_writer.h"
 #include "server/run/limits.h"
 #include "server/run/run_registry.h"
+#include "server/scrubber.h"
 #include "server/version.h"
 #include "storage/base/clock.h"
 #include "storage/checkpoint_store.h"
@@ -92,6 +93,7 @@ class DaemonImpl final : public Daemon {
   Health health_;
   Metrics metrics_;
   std::unique_ptr<storage::CheckpointStore> store_;
+  std::unique_ptr<Scrubber> scrubber_;  // used by tasks of the executors
   std::unique_ptr<Executors> executors_;
   std::unique_ptr<IndexWriter> index_;
   ByteBudget event_budget_{kMaxPendingEventBytes};
@@ -132,10 +134,10 @@ absl::Status DaemonImpl::Start() {
                   std::chrono::hours(config_.limits().save_timeout_hours())});
   upload_budget_ =
       std::make_unique<ByteBudget>(int64_t{config_.limits().upload_memory_mib()} << 20);
-  context_ = std::make_unique<ServerContext>(
-      ServerContext{*store_, *executors_, *runs_, *upload_budget_, metrics_, policies_,
-                    LimitsOf(config_.limits()), config_.limits().max_streams(),
-                    [this](v1::Status& status) { Describe(status); }});
+  context_ = std::make_unique<ServerContext>(ServerContext{
+      *store_, *executors_, *runs_, *upload_budget_, metrics_, policies_,
+      LimitsOf(config_.limits()), config_.limits().max_streams(),
+      [this](v1::Status& status) { Describe(status); }, config_.scrub().mib_per_second()});
   runs_->Recover(store_->unfinished_runs());
   auto rpc = RpcServer::Start(
       {{config_.listen().begin(), config_.listen().end()}, config_.reflection()}, *context_);
@@ -143,6 +145,8 @@ absl::Status DaemonImpl::Start() {
   rpc_ = *std::move(rpc);
   if (absl::Status status = StartHttp(); !status.ok()) return status;
   rpc_->SetServing(health_.Reason().empty());
+  scrubber_ = std::make_unique<Scrubber>(*store_, *executors_, metrics_, clock_, config_.scrub());
+  scrubber_->Start();
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/log.h"
+#include "server/rebuild_command.h"
 #include "server/service_manager.h"
 #include "server/version.h"
 #include "storage/base/errors.h"
@@ -54,6 +55,10 @@ int Main(int argc, const char* const* argv) {
   if (flags.check_config) {
     fmt::print("the configuration is good\n");
     return 0;
+  }
+  if (flags.rebuild_index) {
+    absl::Status status = RebuildAndReport(*config);
+    return status.ok() ? 0 : Complain(status);
   }
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may have gone
   SetUpLogging(config->log());

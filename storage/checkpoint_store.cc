@@ -2,8 +2,10 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <atomic>
 #include <utility>
 
+#include "storage/backup.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 #include "storage/blob/blob_store.h"
@@ -14,18 +16,21 @@
 #include "storage/blob/staging.h"
 #include "storage/catalog/catalog.h"
 #include "storage/data_dir.h"
+#include "storage/fs/folders.h"
 #include "storage/fs/posix_file_system.h"
 #include "storage/names.h"
 #include "storage/recovery.h"
+#include "storage/verify.h"
 
 namespace ckpt::storage {
 namespace {
 
 class Store final : public CheckpointStore {
  public:
-  Store(std::unique_ptr<FileSystem> file_system, const Clock& clock, DataDir data,
-        std::unique_ptr<Catalog> catalog)
-      : file_system_(std::move(file_system)),
+  Store(std::unique_ptr<FileSystem> own_file_system, FileSystem& file_system, const Clock& clock,
+        DataDir data, std::unique_ptr<Catalog> catalog)
+      : own_file_system_(std::move(own_file_system)),
+        file_system_(file_system),
         clock_(clock),
         data_(std::move(data)),
         catalog_(std::move(catalog)) {}
@@ -52,9 +57,7 @@ class Store final : public CheckpointStore {
                           std::string_view save) override;
   absl::Status Discard(std::string_view run, std::string_view save,
                        std::string_view stage_id) override;
-  absl::StatusOr<v1::Checkpoint> Publish(const v1::Checkpoint& save) override {
-    return blobs_.Publish(save);
-  }
+  absl::StatusOr<v1::Checkpoint> Publish(const v1::Checkpoint& save) override;
 
   absl::Status CheckName(std::string_view run, std::string_view filepath) override {
     return names_.Check(run, std::string(filepath));
@@ -100,8 +103,20 @@ class Store final : public CheckpointStore {
                                                        std::string_view part) const override;
   absl::StatusOr<StoreStats> Stats() const override;
 
+  absl::StatusOr<std::unique_ptr<Verification>> Verify(const VerifyOptions& options) override {
+    return MakeVerification({*this, *data_.root, *catalog_, blobs_, names_}, options);
+  }
+  absl::StatusOr<std::unique_ptr<Backup>> BackUp(const std::string& path) override;
+  absl::StatusOr<v1::ScrubState> GetScrubState() const override {
+    return catalog_->GetScrubState();
+  }
+  absl::Status SetScrubState(const v1::ScrubState& state) override {
+    return catalog_->SetScrubState(state);
+  }
+
  private:
-  const std::unique_ptr<FileSystem> file_system_;  // null when the caller's is used
+  const std::unique_ptr<FileSystem> own_file_system_;  // null when the caller's is used
+  FileSystem& file_system_;
   const Clock& clock_;
   const DataDir data_;
   const std::unique_ptr<Catalog> catalog_;
@@ -109,6 +124,7 @@ class Store final : public CheckpointStore {
   mutable BlobStore blobs_{*data_.root, staging_, clock_};
   Names names_{*data_.root, *catalog_};
   RecoveryResult recovery_;  // constant after Open
+  std::atomic<bool> backing_up_ = false;
 };
 
 absl::Status Store::Recover(int64_t stage_timeout_seconds) {
@@ -165,6 +181,21 @@ absl::Status Store::Discard(std::string_view run, std::string_view save,
   return staging_.Discard(SaveFolderName(run, save, stage_id));
 }
 
+// Steps 3 and 4. The manifest says of the run what its row says and nothing else does.
+absl::StatusOr<v1::Checkpoint> Store::Publish(const v1::Checkpoint& save) {
+  const auto ref = ParseCheckpointName(save.name());
+  if (!ref.ok()) return ref.status();
+  auto run = catalog_->GetRun(ref->run);
+  if (ReasonOf(run.status()) == v1::ERROR_REASON_RUN_NOT_FOUND) run = v1::Run();  // deleted since
+  if (!run.ok()) return run.status();
+  v1::Run row;
+  row.set_name(run->name());
+  *row.mutable_labels() = run->labels();
+  *row.mutable_policies() = run->policies();
+  if (run->has_create_time()) *row.mutable_create_time() = run->create_time();
+  return blobs_.Publish(save, row);
+}
+
 // Step 8: names first, then the blob, then the eviction row: each step finds what it needs as long
 // as it is not done.
 absl::Status Store::Evict(const v1::Eviction& eviction) {
@@ -218,6 +249,13 @@ absl::StatusOr<StoreStats> Store::Stats() const {
                     .free_bytes = *free};
 }
 
+absl::StatusOr<std::unique_ptr<Backup>> Store::BackUp(const std::string& path) {
+  if (backing_up_.exchange(true)) return LimitExceeded("backups at once", 1, 2);
+  const std::shared_ptr<void> turn(
+      &backing_up_, [](void* flag) { static_cast<std::atomic<bool>*>(flag)->store(false); });
+  return MakeBackup({file_system_, data_.path, *data_.root, *catalog_, blobs_}, path, turn);
+}
+
 const Clock& SystemClockInstance() {
   static const SystemClock clock;
   return clock;
@@ -236,12 +274,16 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
   const Clock& clock = options.clock != nullptr ? *options.clock : SystemClockInstance();
   auto data = OpenDataDir(*file_system, options.data_dir);
   if (!data.ok()) return data.status();
+  absl::Status index = CheckIndex(*data->root, data->path);
+  if (!index.ok()) return index;
+  const auto unfinished = RemoveTree(*data->root, kBackupStagingFolder);
+  if (!unfinished.ok()) return unfinished.status();
   auto catalog = Catalog::Open({.path = data->path + '/' + kIndexFolder,
                                 .cache_bytes = options.index_cache_bytes,
                                 .on_error = options.on_index_error});
   if (!catalog.ok()) return catalog.status();
-  auto store =
-      std::make_unique<Store>(std::move(own), clock, *std::move(data), *std::move(catalog));
+  auto store = std::make_unique<Store>(std::move(own), *file_system, clock, *std::move(data),
+                                       *std::move(catalog));
   absl::Status recovered = store->Recover(options.stage_timeout_seconds);
   if (!recovered.ok()) return Annotate(recovered, "recovery of the data folder failed");
   return store;

@@ -64,10 +64,36 @@ struct StoreStats {
   int64_t free_bytes = 0;
 };
 
+struct VerifyOptions {
+  std::string run;    // run id; empty: all runs
+  std::string after;  // name of the checkpoint after which to begin
+  bool repair = false;
+};
+
+// A verification under way; see verify.h. Not thread-safe. Must not outlive its store.
+class Verification {
+ public:
+  virtual ~Verification() = default;
+  // Does one piece of work, of which reading 4 MiB is the largest but for repairs, and says in
+  // `*response` what was found and where it stands. Not to be called after `done`. An error ends
+  // the verification.
+  virtual absl::Status Step(v1::VerifyResponse* response) = 0;
+};
+
+// A backup under way; see backup.h. Not thread-safe. Must not outlive its store.
+class Backup {
+ public:
+  virtual ~Backup() = default;
+  // Copies one checkpoint and, in the end, the index. Not to be called after `done`. An error ends
+  // the backup; what there is of it is no data folder.
+  virtual absl::Status Step(v1::BackupResponse* response) = 0;
+};
+
 class CheckpointStore {
  public:
   // Opens or creates the data folder, takes its lock, and recovers. Errors: DATA_DIR_IN_USE (with
-  // the holder's pid), VERSION_TOO_NEW, FIELD_INVALID (not a folder, not writable).
+  // the holder's pid), VERSION_TOO_NEW, FIELD_INVALID (not a folder, not writable, an unfinished
+  // backup), INDEX_DAMAGED.
   static absl::StatusOr<std::unique_ptr<CheckpointStore>> Open(const StoreOptions& options);
   virtual ~CheckpointStore() = default;
 
@@ -131,11 +157,11 @@ class CheckpointStore {
   // By decimal id. CHECKPOINT_NOT_FOUND, RUN_NOT_FOUND.
   virtual absl::StatusOr<v1::Checkpoint> GetCheckpoint(std::string_view run,
                                                        std::string_view id) const = 0;
-  // The newest committed one. ALIAS_UNRESOLVED, RUN_NOT_FOUND.
+  // The newest committed one that is not damaged. ALIAS_UNRESOLVED, RUN_NOT_FOUND.
   virtual absl::StatusOr<v1::Checkpoint> GetLatest(std::string_view run) const = 0;
   // The best by `metric`, among those with a placement of `policy` if that is not empty; the first
-  // of equals. NaN and absent values do not rank. A seek in the ranking rows. ALIAS_UNRESOLVED,
-  // RUN_NOT_FOUND.
+  // of equals. NaN, absent values and damaged ones do not rank. A seek in the ranking rows.
+  // ALIAS_UNRESOLVED, RUN_NOT_FOUND.
   virtual absl::StatusOr<v1::Checkpoint> GetBest(std::string_view run, std::string_view metric,
                                                  bool maximize, std::string_view policy) const = 0;
   // QUERY_INVALID, PAGE_TOKEN_INVALID, RUN_NOT_FOUND.
@@ -152,6 +178,17 @@ class CheckpointStore {
                                                                std::string_view id, int rank,
                                                                std::string_view part) const = 0;
   virtual absl::StatusOr<StoreStats> Stats() const = 0;
+
+  // ---- Upkeep.
+
+  // NAME_INVALID, FIELD_INVALID (`after` is no checkpoint of `run`), RUN_NOT_FOUND.
+  virtual absl::StatusOr<std::unique_ptr<Verification>> Verify(const VerifyOptions& options) = 0;
+  // `path` is absolute, outside of the data folder, and missing or an empty folder: FIELD_INVALID.
+  // LIMIT_EXCEEDED while another backup is being made. What is committed now will be in it.
+  virtual absl::StatusOr<std::unique_ptr<Backup>> BackUp(const std::string& path) = 0;
+  // Where the scheduled verification stands; the store only keeps it.
+  virtual absl::StatusOr<v1::ScrubState> GetScrubState() const = 0;
+  virtual absl::Status SetScrubState(const v1::ScrubState& state) = 0;
 };
 
 }  // namespace ckpt::storage

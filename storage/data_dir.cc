@@ -82,6 +82,16 @@ absl::Status CheckVersion(Directory& root, const std::string& path) {
   const auto line = ReadSmallFile(root, kVersionFile, kMaxLineBytes);
   if (!line.ok()) return Explain(line.status(), path);
   if (!line->has_value()) {
+    for (const char* folder : {kIndexFolder, kBlobsFolder}) {
+      const auto there = root.Info(folder);
+      if (!there.ok()) return Explain(there.status(), path);
+      if (!there->has_value()) continue;
+      return FieldInvalid(
+          kField, path,
+          fmt::format("it has no file {0}, so it is a backup that was not finished; "
+                      "if only that file was lost, write a line with {1} into it",
+                      kVersionFile, kFormatVersion));
+    }
     const std::string version = fmt::format("{}\n", kFormatVersion);
     return Explain(ReplaceSmallFile(root, kVersionFile, version), path);
   }
@@ -111,20 +121,6 @@ absl::StatusOr<bool> HasBlobs(Directory& root) {
   return false;
 }
 
-// Without an index every blob would look like an orphan, and be removed.
-absl::Status CheckIndex(Directory& root, const std::string& path) {
-  const auto index = root.Info(fmt::format("{}/CURRENT", kIndexFolder));
-  if (!index.ok()) return Explain(index.status(), path);
-  if (index->has_value()) return absl::OkStatus();
-  const auto has_blobs = HasBlobs(root);
-  if (!has_blobs.ok()) return Explain(has_blobs.status(), path);
-  if (!*has_blobs) return absl::OkStatus();
-  return FieldInvalid(kField, path,
-                      fmt::format("its folder {}/ is missing while {}/ holds checkpoints; restore "
-                                  "the index, or move the checkpoints away",
-                                  kIndexFolder, kBlobsFolder));
-}
-
 }  // namespace
 
 absl::StatusOr<DataDir> OpenDataDir(FileSystem& file_system, const std::string& path) {
@@ -144,8 +140,30 @@ absl::StatusOr<DataDir> OpenDataDir(FileSystem& file_system, const std::string& 
       return Explain(status, data.path);
     }
   }
-  if (absl::Status status = CheckIndex(*data.root, data.path); !status.ok()) return status;
   return data;
+}
+
+absl::Status CheckIndex(Directory& root, const std::string& path) {
+  const auto index = root.Info(fmt::format("{}/CURRENT", kIndexFolder));
+  if (!index.ok()) return Explain(index.status(), path);
+  const auto rebuilt = root.Info(kRebuiltIndexFolder);
+  if (!rebuilt.ok()) return Explain(rebuilt.status(), path);
+  if (index->has_value()) {
+    for (const char* folder : {kRebuiltIndexFolder, kRebuildingIndexFolder}) {
+      if (const auto removed = RemoveTree(root, folder); !removed.ok()) return removed.status();
+    }
+    return absl::OkStatus();
+  }
+  if (rebuilt->has_value()) {
+    return IndexDamaged(fmt::format(
+        "{} '{}': a rebuild of its index was interrupted before its end", kField, path));
+  }
+  // Every blob would look like an orphan, and be removed.
+  const auto has_blobs = HasBlobs(root);
+  if (!has_blobs.ok()) return Explain(has_blobs.status(), path);
+  if (!*has_blobs) return absl::OkStatus();
+  return IndexDamaged(fmt::format("{} '{}': its folder {}/ is missing while {}/ holds checkpoints",
+                                  kField, path, kIndexFolder, kBlobsFolder));
 }
 
 }  // namespace ckpt::storage

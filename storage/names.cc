@@ -81,6 +81,20 @@ absl::Status Names::Record(const CheckpointRef& ref, const v1::Placement& placem
   return catalog_.SetProjectionError(ref.run, ref.id, placement.filepath(), error);
 }
 
+absl::StatusOr<std::string> Names::Problem(const v1::Checkpoint& checkpoint,
+                                           const v1::Placement& placement) const {
+  const auto ref = ParseCheckpointName(checkpoint.name());
+  if (!ref.ok()) return ref.status();
+  const auto owner = catalog_.NameOwner(ref->run, placement.filepath());
+  if (!owner.ok()) return owner.status();
+  if (!owner->has_value()) return std::string("the index does not know the name");
+  if (**owner != ref->id) return fmt::format("the index gives the name to checkpoint {}", **owner);
+  if (!placement.projection_error().empty()) return placement.projection_error();
+  const auto in_place = IsInPlace(root_, NameOf(checkpoint, *ref, placement));
+  if (!in_place.ok()) return in_place.status();
+  return std::string(*in_place ? "" : "it is missing, or is not the checkpoint's file");
+}
+
 absl::StatusOr<bool> Names::AreInPlace(const v1::Checkpoint& checkpoint) const {
   const auto ref = ParseCheckpointName(checkpoint.name());
   if (!ref.ok()) return ref.status();

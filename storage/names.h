@@ -28,6 +28,10 @@ class Names {
   // Step 6. As CheckpointStore::Project. Names that belong to a newer checkpoint are left alone.
   absl::StatusOr<v1::Checkpoint> Project(const v1::Checkpoint& checkpoint);
 
+  // What is wrong with a name of a row of the index; empty if it is in place. Of a copy only that
+  // it is there: what is in it is its owner's.
+  absl::StatusOr<std::string> Problem(const v1::Checkpoint& checkpoint,
+                                      const v1::Placement& placement) const;
   // Whether Project has nothing to do for a row of the index.
   absl::StatusOr<bool> AreInPlace(const v1::Checkpoint& checkpoint) const;
 

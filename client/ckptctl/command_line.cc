@@ -67,6 +67,8 @@ void AddCommands(CLI::App& app, Context& context) {
   AddRmCommand(app, context);
   AddStatusCommand(app, context);
   AddReplayCommand(app, context);
+  AddVerifyCommand(app, context);
+  AddBackupCommand(app, context);
   app.require_subcommand(1);
   // Global options may follow the command; fetch has an -o of its own.
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

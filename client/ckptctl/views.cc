@@ -186,7 +186,8 @@ const View<v1::Checkpoint>& CheckpointView() {
        {"VALUE", true, [](const C& c, Reader to) { return Values(c, to); }},
        {"SIZE", true, [](const C& c, Reader to) { return Bytes(c.size(), to); }},
        {"COMMITTED", true, [](const C& c, Reader to) { return Time(c.commit_time(), to); }},
-       {"FILE", true, [](const C& c, Reader) { return Files(c); }},
+       {"FILE", true,
+        [](const C& c, Reader) { return c.damage().empty() ? Files(c) : "(damaged) " + Files(c); }},
        {"SEQ", false, [](const C& c, Reader) { return std::to_string(c.seq()); }},
        {"PAYLOAD", false,
         [](const C& c, Reader) { return Lower(C::Payload_Name(c.payload()), "PAYLOAD_"); }},
@@ -216,6 +217,20 @@ const View<v1::Status>& StatusView() {
   return view;
 }
 
+const View<v1::Damage>& DamageView() {
+  using D = v1::Damage;
+  static const auto& view = *new View<D>{
+      {{"CHECKPOINT", true, [](const D& d, Reader) { return TargetOfCheckpoint(d.checkpoint()); }},
+       {"WHAT", true, [](const D& d, Reader) { return Lower(D::Kind_Name(d.kind()), "KIND_"); }},
+       {"WHICH", true,
+        [](const D& d, Reader) { return d.part().empty() ? d.filepath() : d.part(); }},
+       {"RANK", false, [](const D& d, Reader) { return std::to_string(d.rank()); }},
+       {"REPAIRED", true, [](const D& d, Reader) { return d.repaired() ? "yes" : "no"; }},
+       {"PROBLEM", true, [](const D& d, Reader) { return d.message(); }}},
+      [](const D& d) { return TargetOfCheckpoint(d.checkpoint()); }};
+  return view;
+}
+
 void DescribeRun(const v1::Run& run, std::ostream& out) {
   Fields fields(out);
   fields.Add("Run", TargetOfRun(run.name()));
@@ -241,6 +256,7 @@ void DescribeCheckpoint(const v1::Checkpoint& checkpoint, std::ostream& out) {
   fields.Add("Decided", HumanTime(checkpoint.create_time()));
   fields.Add("Committed", HumanTime(checkpoint.commit_time()));
   fields.Add("Metrics", Metrics(checkpoint, Reader::kProgram));
+  fields.Add("Damage", checkpoint.damage());
 
   out << '\n';
   const auto files = MakeTableWriter(out, {"POLICY", "VALUE", "FILE", "PROBLEM"});

@@ -10,6 +10,7 @@ namespace ckpt::ctl {
 const View<v1::Run>& RunView();
 const View<v1::Checkpoint>& CheckpointView();
 const View<v1::Status>& StatusView();
+const View<v1::Damage>& DamageView();
 
 // Everything about one of them, for people.
 void DescribeRun(const v1::Run& run, std::ostream& out);

@@ -53,6 +53,8 @@ Metrics::Metrics()
       saves_failed(Counter(*registry_, "ckptd_saves_failed_total", "Saves that failed")),
       upload_bytes(Counter(*registry_, "ckptd_upload_bytes_total", "Bytes received")),
       download_bytes(Counter(*registry_, "ckptd_download_bytes_total", "Bytes sent")),
+      scrub_bytes(Counter(*registry_, "ckptd_scrub_bytes_total",
+                          "Bytes read by the scheduled verification")),
       commit_seconds(Histogram(*registry_, "ckptd_commit_seconds",
                                "Seconds from the last part's end to the committed answer")),
       index_seconds(
@@ -61,6 +63,8 @@ Metrics::Metrics()
       upload_memory(Gauge(*registry_, "ckptd_upload_memory_bytes",
                           "Upload chunks in memory, granted to streams")),
       trainers(Gauge(*registry_, "ckptd_trainers", "Trainers connected")),
+      damaged_parts(Gauge(*registry_, "ckptd_damaged_parts",
+                          "Damages found by the newest round of the scheduled verification")),
       runs(Gauge(*registry_, "ckptd_runs", "Runs known")),
       checkpoints(Gauge(*registry_, "ckptd_checkpoints", "Committed checkpoints")),
       checkpoint_bytes(

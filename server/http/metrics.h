@@ -76,11 +76,13 @@ class Metrics {
   MetricCounter saves_failed;
   MetricCounter upload_bytes;
   MetricCounter download_bytes;
+  MetricCounter scrub_bytes;
   MetricTimer commit_seconds;  // from the last part's end to the answer
   MetricTimer index_seconds;   // one synced index batch
   MetricGauge index_queue;
   MetricGauge upload_memory;  // bytes of upload chunks in memory
   MetricGauge trainers;
+  MetricGauge damaged_parts;
   // Set by whoever renders, see SetSampler.
   MetricGauge runs;
   MetricGauge checkpoints;

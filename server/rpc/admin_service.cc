@@ -1,8 +1,34 @@
 #include "server/rpc/admin_service.h"
 
+#include <memory>
+#include <utility>
+
+#include "server/rpc/job_stream.h"
 #include "server/rpc/unary.h"
+#include "server/run/pace.h"
+#include "storage/base/errors.h"
+#include "storage/base/names.h"
 
 namespace ckpt::server {
+namespace {
+
+constexpr int kMaxMibPerSecond = 1'000'000;
+
+absl::StatusOr<storage::VerifyOptions> OptionsOf(const v1::VerifyRequest& request) {
+  storage::VerifyOptions options{.after = request.after(), .repair = request.repair()};
+  if (!request.run().empty()) {
+    auto run = ParseRunName(request.run());
+    if (!run.ok()) return run.status();
+    options.run = *std::move(run);
+  }
+  if (request.mib_per_second() < 0 || request.mib_per_second() > kMaxMibPerSecond) {
+    return FieldInvalid("mib_per_second", std::to_string(request.mib_per_second()),
+                        "it must be 1 to 1000000, or 0 for the daemon's own rate");
+  }
+  return options;
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetStatus(grpc::CallbackServerContext* call,
                                                       const v1::GetStatusRequest* /*request*/,
@@ -22,6 +48,43 @@ grpc::ServerUnaryReactor* AdminServiceImpl::GetStatus(grpc::CallbackServerContex
     *response->mutable_recovery() = context_.store.recovery();
     return absl::OkStatus();
   });
+}
+
+grpc::ServerWriteReactor<v1::VerifyResponse>* AdminServiceImpl::Verify(
+    grpc::CallbackServerContext* /*call*/, const v1::VerifyRequest* request) {
+  using Stream = JobStream<v1::VerifyResponse>;
+  const int mib =
+      request->mib_per_second() > 0 ? request->mib_per_second() : context_.verify_mib_per_second;
+  return Stream::Start(
+      context_,
+      [this, request = *request]() -> absl::StatusOr<Stream::Step> {
+        const auto options = OptionsOf(request);
+        if (!options.ok()) return options.status();
+        if (verifying_.exchange(true)) return LimitExceeded("verifications at once", 1, 2);
+        std::shared_ptr<void> turn(this, [this](void*) { verifying_ = false; });
+        auto verification = context_.store.Verify(*options);
+        if (!verification.ok()) return verification.status();
+        return [turn = std::move(turn), verification = *std::move(verification)](
+                   v1::VerifyResponse* response) { return verification->Step(response); };
+      },
+      [pace = Pace(int64_t{mib} << 20)](const v1::VerifyResponse& response) {
+        return pace.Wait(response.bytes());
+      });
+}
+
+grpc::ServerWriteReactor<v1::BackupResponse>* AdminServiceImpl::Backup(
+    grpc::CallbackServerContext* /*call*/, const v1::BackupRequest* request) {
+  using Stream = JobStream<v1::BackupResponse>;
+  return Stream::Start(
+      context_,
+      [this, path = request->path()]() -> absl::StatusOr<Stream::Step> {
+        auto backup = context_.store.BackUp(path);
+        if (!backup.ok()) return backup.status();
+        return [backup = *std::move(backup)](v1::BackupResponse* response) {
+          return backup->Step(response);
+        };
+      },
+      [](const v1::BackupResponse&) { return std::chrono::milliseconds(0); });
 }
 
 }  // namespace ckpt::server

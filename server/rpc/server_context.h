@@ -26,6 +26,8 @@ struct ServerContext {
   int max_streams = 0;
   // Fills in what only the daemon knows of its status: addresses, start, version, health.
   std::function<void(v1::Status&)> describe;
+  // Of verifications whose caller does not say.
+  int verify_mib_per_second = 0;
 };
 
 }  // namespace ckpt::server

@@ -88,6 +88,11 @@ int64_t RunRegistry::ConnectedCount() const {
   return count;
 }
 
+bool RunRegistry::draining() const {
+  const std::lock_guard lock(mutex_);
+  return draining_;
+}
+
 void RunRegistry::Drain() {
   {
     const std::lock_guard lock(mutex_);

@@ -34,6 +34,8 @@ class RunRegistry {
   bool Connected(std::string_view run) const;
   int64_t ConnectedCount() const;
 
+  // Whether Drain was called.
+  bool draining() const;
   // From now on nobody gets an actor; connected trainers are told to come back.
   void Drain();
 

@@ -73,6 +73,7 @@ absl::StatusCode CodeOf(ErrorReason reason) {
     case v1::ERROR_REASON_DISK_FULL:
       return absl::StatusCode::kResourceExhausted;
     case v1::ERROR_REASON_BLOB_CORRUPT:
+    case v1::ERROR_REASON_INDEX_DAMAGED:
       return absl::StatusCode::kDataLoss;
     case v1::ERROR_REASON_STORAGE_FAILED:
     case v1::ERROR_REASON_DRAINING:
@@ -339,6 +340,14 @@ absl::Status Unsupported(std::string_view field, std::string_view what) {
 }
 
 absl::Status Internal(std::string_view what) { return MakeError(v1::ERROR_REASON_INTERNAL, what); }
+
+absl::Status IndexDamaged(std::string_view what) {
+  return MakeError(
+      v1::ERROR_REASON_INDEX_DAMAGED,
+      fmt::format("{}; if it cannot be restored, 'ckptd --rebuild-index' makes the index "
+                  "again from the checkpoints",
+                  what));
+}
 
 absl::Status StorageFailed(std::string_view what) {
   return MakeError(v1::ERROR_REASON_STORAGE_FAILED, what);

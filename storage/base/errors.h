@@ -94,6 +94,8 @@ absl::Status Draining();
 absl::Status Unsupported(std::string_view field, std::string_view what);
 absl::Status Internal(std::string_view what);
 
+// The index is not what was written; the message names the command that makes it again.
+absl::Status IndexDamaged(std::string_view what);
 // What was asked of the disk failed, where no errno says why.
 absl::Status StorageFailed(std::string_view what);
 absl::Status DiskFull(std::string_view what);

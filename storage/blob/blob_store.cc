@@ -51,7 +51,7 @@ bool SameSave(const v1::Checkpoint& a, const v1::Checkpoint& b) {
          a.create_time().nanos() == b.create_time().nanos();
 }
 
-absl::StatusOr<v1::Checkpoint> BlobStore::Publish(const v1::Checkpoint& save) {
+absl::StatusOr<v1::Checkpoint> BlobStore::Publish(const v1::Checkpoint& save, const v1::Run& run) {
   const auto named = SaveFolderNameOf(save);
   if (!named.ok()) return named.status();
   const std::string& folder = *named;
@@ -80,7 +80,7 @@ absl::StatusOr<v1::Checkpoint> BlobStore::Publish(const v1::Checkpoint& save) {
   }
   *checkpoint.mutable_commit_time() =
       google::protobuf::util::TimeUtil::NanosecondsToTimestamp(clock_.UnixNanos());
-  if (absl::Status status = WriteManifest(checkpoint, folder); !status.ok()) return status;
+  if (absl::Status status = WriteManifest(checkpoint, run, folder); !status.ok()) return status;
   if (absl::Status status = MoveIntoPlace(folder); !status.ok()) return status;
   claim->Forget();
   if (absl::Status status = SyncMove(folder); !status.ok()) return status;
@@ -89,7 +89,8 @@ absl::StatusOr<v1::Checkpoint> BlobStore::Publish(const v1::Checkpoint& save) {
 }
 
 // Step 3: the manifest is written beside the parts and synced, and the folder with it.
-absl::Status BlobStore::WriteManifest(const v1::Checkpoint& checkpoint, const std::string& folder) {
+absl::Status BlobStore::WriteManifest(const v1::Checkpoint& checkpoint, const v1::Run& run,
+                                      const std::string& folder) {
   for (const v1::Part& part : checkpoint.parts()) {
     // From here on nobody changes the bytes, not even through a link to them.
     const std::string path = StagingPath(folder) + '/' + PartFileName(part.rank(), part.part());
@@ -100,6 +101,7 @@ absl::Status BlobStore::WriteManifest(const v1::Checkpoint& checkpoint, const st
   v1::Manifest manifest;
   manifest.set_format_version(kFormatVersion);
   *manifest.mutable_checkpoint() = checkpoint;
+  if (!run.name().empty()) *manifest.mutable_run() = run;
   const auto json = EncodeManifest(manifest);
   if (!json.ok()) return json.status();
   return ReplaceSmallFile(root_, StagingPath(folder) + '/' + kManifestFile, *json);
@@ -141,6 +143,9 @@ absl::StatusOr<v1::Manifest> BlobStore::ReadManifest(const v1::Checkpoint& check
   if (!json.ok()) return json.status();
   if (!json->has_value()) return BlobCorrupt(name, kManifestFile, "the file is missing");
   auto manifest = DecodeManifest(**json);
+  if (ReasonOf(manifest.status()) == v1::ERROR_REASON_VERSION_TOO_NEW) {
+    return Annotate(manifest.status(), fmt::format("the manifest of '{}'", name));
+  }
   if (!manifest.ok()) return BlobCorrupt(name, kManifestFile, MessageOf(manifest.status()));
   if (manifest->checkpoint().name() != name) {
     return BlobCorrupt(name, kManifestFile,
@@ -152,6 +157,7 @@ absl::StatusOr<v1::Manifest> BlobStore::ReadManifest(const v1::Checkpoint& check
 absl::Status BlobStore::Remove(const v1::Checkpoint& checkpoint) {
   const auto folder = SaveFolderNameOf(checkpoint);
   if (!folder.ok()) return folder.status();
+  const std::shared_lock removing(removals_);
   const auto manifest = ReadManifest(checkpoint);
   if (manifest.ok() && !SameSave(manifest->checkpoint(), checkpoint)) return absl::OkStatus();
   const auto removed = RemoveTree(root_, BlobPath(*folder));

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 
 #include "absl/status/status.h"
@@ -25,16 +27,21 @@ class BlobStore {
       : root_(root), staging_(staging), clock_(clock) {}
 
   // Steps 3 and 4. As CheckpointStore::Publish. SAVE_NOT_OPEN if the save has no finished part;
-  // UPLOAD_BUSY while it is being adopted or discarded.
-  absl::StatusOr<v1::Checkpoint> Publish(const v1::Checkpoint& save);
+  // UPLOAD_BUSY while it is being adopted or discarded. `run` goes into the manifest.
+  absl::StatusOr<v1::Checkpoint> Publish(const v1::Checkpoint& save, const v1::Run& run = {});
 
   // The published checkpoint of a save that Publish may have been called for: nothing if it has not
   // got to its end, or if what is there is not this save's or damaged.
   absl::StatusOr<std::optional<v1::Checkpoint>> FindPublished(const v1::Checkpoint& save);
 
   // The manifest of a checkpoint. BLOB_CORRUPT if it is missing, unreadable or another
-  // checkpoint's.
+  // checkpoint's. VERSION_TOO_NEW.
   absl::StatusOr<v1::Manifest> ReadManifest(const v1::Checkpoint& checkpoint);
+
+  // While the result lives, no blob is removed: Remove waits. For the thread that asked for it.
+  [[nodiscard]] std::unique_lock<std::shared_mutex> HoldRemovals() {
+    return std::unique_lock(removals_);
+  }
 
   // Removes the blob of a checkpoint, unless a later save of the same name lives there. OK if there
   // is none.
@@ -42,7 +49,8 @@ class BlobStore {
 
  private:
   // Step 3.
-  absl::Status WriteManifest(const v1::Checkpoint& checkpoint, const std::string& folder);
+  absl::Status WriteManifest(const v1::Checkpoint& checkpoint, const v1::Run& run,
+                             const std::string& folder);
   // Step 4.
   absl::Status MoveIntoPlace(const std::string& folder);
   absl::Status SyncMove(const std::string& folder);
@@ -50,6 +58,7 @@ class BlobStore {
   Directory& root_;
   Staging& staging_;
   const Clock& clock_;
+  std::shared_mutex removals_;
 };
 
 // Name of the folder of a checkpoint's parts. NAME_INVALID unless the checkpoint's name is well

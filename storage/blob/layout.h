@@ -10,6 +10,9 @@ namespace ckpt::storage {
 inline constexpr char kVersionFile[] = "VERSION";
 inline constexpr char kLockFile[] = "LOCK";
 inline constexpr char kIndexFolder[] = "index";
+inline constexpr char kRebuildingIndexFolder[] = "index.rebuilding";  // unfinished, worth nothing
+inline constexpr char kRebuiltIndexFolder[] = "index.rebuilt";        // complete, to become index/
+inline constexpr char kBackupStagingFolder[] = "backup.staging";      // of a backup under way
 inline constexpr char kStagingFolder[] = "staging";
 inline constexpr char kBlobsFolder[] = "blobs";
 inline constexpr char kRunsFolder[] = "runs";

@@ -8,15 +8,14 @@
 #include "storage/base/errors.h"
 #include "storage/blob/layout.h"
 #include "storage/fs/beneath.h"
+#include "storage/fs/copy_file.h"
 #include "storage/fs/folders.h"
-#include "storage/fs/sequential_writer.h"
 
 namespace ckpt::storage {
 namespace {
 
 constexpr int kLinkMode = 0440;
 constexpr int kCopyMode = 0640;
-constexpr size_t kCopyPieceBytes = 1 << 20;
 
 std::string PathOf(const ProjectedName& name) { return RunPath(name.run) + '/' + name.filepath; }
 
@@ -83,20 +82,7 @@ absl::Status SyncParents(Directory& root, const ProjectedName& name) {
 
 // A copy is its owner's to change.
 absl::Status CopyBytes(Directory& root, const std::string& from, const std::string& to) {
-  const auto source = root.Open(from, OpenMode::kRead);
-  if (!source.ok()) return source.status();
-  auto target = root.Open(to, OpenMode::kCreate);
-  if (!target.ok()) return target.status();
-  if (absl::Status status = (*target)->SetMode(kCopyMode); !status.ok()) return status;
-  SequentialWriter writer(*std::move(target), 0);
-  std::string buffer(kCopyPieceBytes, '\0');
-  for (;;) {
-    const auto got = (*source)->Read(writer.offset(), buffer);
-    if (!got.ok()) return got.status();
-    if (*got == 0) return writer.Sync();
-    const std::string_view piece(buffer.data(), static_cast<size_t>(*got));
-    if (absl::Status status = writer.Append({&piece, 1}); !status.ok()) return status;
-  }
+  return CopyFile(root, from, root, to, kCopyMode);
 }
 
 absl::Status ShareBytes(Directory& root, const std::string& from, const std::string& to) {

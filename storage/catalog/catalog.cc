@@ -20,6 +20,8 @@
 namespace ckpt::storage {
 namespace {
 
+constexpr std::string_view kScrubKey = "scrub";  // in Table::kMeta
+
 // Calls `each` with the rows of a table, parsed, until it returns false.
 template <typename Message>
 absl::Status ForEachRow(const ReadView& view, Table table,
@@ -73,8 +75,17 @@ class RocksCatalog final : public Catalog {
   absl::Status SetProjectionError(std::string_view run, std::string_view id,
                                   std::string_view filepath, std::string_view error) override;
 
+  absl::Status SetDamage(std::string_view run, std::string_view id,
+                         std::string_view damage) override;
+  absl::Status SetScrubState(const v1::ScrubState& state) override;
+  absl::StatusOr<v1::ScrubState> GetScrubState() const override;
+  absl::Status Copy(const std::string& path) const override { return index_->Copy(path); }
+
   absl::StatusOr<std::optional<std::string>> NameOwner(std::string_view run,
                                                        std::string_view filepath) const override;
+  absl::StatusOr<std::optional<v1::Checkpoint>> NextCheckpoint(std::string_view run,
+                                                               std::string_view id,
+                                                               bool same_run) const override;
 
   absl::Status ForEachRun(absl::FunctionRef<bool(const v1::Run&)> each) const override {
     return ForEachRunAfter(index_->View(), "", each);
@@ -131,6 +142,10 @@ class RocksCatalog final : public Catalog {
     return batch.TakeResult();
   }
 
+  // Rewrites the row of a checkpoint unless `edit` returns false. OK if there is none.
+  absl::Status EditCheckpoint(std::string_view run, std::string_view id,
+                              absl::FunctionRef<bool(v1::Checkpoint&)> edit);
+
   const std::unique_ptr<IndexDb> index_;
   // Writers read rows before they change them: one at a time. Readers are not held up.
   absl::Mutex write_mutex_;
@@ -147,8 +162,8 @@ absl::Status RocksCatalog::FinishEviction(std::string_view run, std::string_view
   return index_->Write(std::move(batch));
 }
 
-absl::Status RocksCatalog::SetProjectionError(std::string_view run, std::string_view id,
-                                              std::string_view filepath, std::string_view error) {
+absl::Status RocksCatalog::EditCheckpoint(std::string_view run, std::string_view id,
+                                          absl::FunctionRef<bool(v1::Checkpoint&)> edit) {
   const auto number = ParseCheckpointId(id);
   if (!number.has_value()) return absl::OkStatus();
   absl::MutexLock lock(&write_mutex_);
@@ -156,16 +171,59 @@ absl::Status RocksCatalog::SetProjectionError(std::string_view run, std::string_
   const std::string key = CheckpointKey(run, *number);
   auto row = ReadRow<v1::Checkpoint>(batch, Table::kCheckpoints, key);
   if (!row.ok()) return row.status();
-  if (!row->has_value()) return absl::OkStatus();
-  bool changed = false;
-  for (v1::Placement& placement : *(*row)->mutable_placements()) {
-    if (placement.filepath() != filepath || placement.projection_error() == error) continue;
-    placement.set_projection_error(std::string(error));
-    changed = true;
-  }
-  if (!changed) return absl::OkStatus();
+  if (!row->has_value() || !edit(**row)) return absl::OkStatus();
   batch.Put(Table::kCheckpoints, key, (*row)->SerializeAsString());
   return index_->Write(std::move(batch));
+}
+
+absl::Status RocksCatalog::SetProjectionError(std::string_view run, std::string_view id,
+                                              std::string_view filepath, std::string_view error) {
+  return EditCheckpoint(run, id, [&](v1::Checkpoint& row) {
+    bool changed = false;
+    for (v1::Placement& placement : *row.mutable_placements()) {
+      if (placement.filepath() != filepath || placement.projection_error() == error) continue;
+      placement.set_projection_error(std::string(error));
+      changed = true;
+    }
+    return changed;
+  });
+}
+
+absl::Status RocksCatalog::SetDamage(std::string_view run, std::string_view id,
+                                     std::string_view damage) {
+  return EditCheckpoint(run, id, [&](v1::Checkpoint& row) {
+    const bool changed = row.damage() != damage;
+    row.set_damage(std::string(damage));
+    return changed;
+  });
+}
+
+absl::Status RocksCatalog::SetScrubState(const v1::ScrubState& state) {
+  absl::MutexLock lock(&write_mutex_);
+  Batch batch = index_->NewBatch();
+  batch.Put(Table::kMeta, kScrubKey, state.SerializeAsString());
+  return index_->Write(std::move(batch));
+}
+
+absl::StatusOr<v1::ScrubState> RocksCatalog::GetScrubState() const {
+  auto row = ReadRow<v1::ScrubState>(index_->View(), Table::kMeta, kScrubKey);
+  if (!row.ok()) return row.status();
+  return row->value_or(v1::ScrubState());
+}
+
+absl::StatusOr<std::optional<v1::Checkpoint>> RocksCatalog::NextCheckpoint(std::string_view run,
+                                                                           std::string_view id,
+                                                                           bool same_run) const {
+  const ReadView view = index_->View();
+  Cursor cursor = view.Scan(Table::kCheckpoints, same_run ? RunPrefix(run) : "");
+  // No id is the highest number.
+  const uint64_t after = ParseCheckpointId(id).value_or(0);
+  run.empty() ? cursor.SeekToFirst() : cursor.Seek(CheckpointKey(run, after + 1));
+  if (!cursor.status().ok()) return cursor.status();
+  if (!cursor.Valid()) return std::optional<v1::Checkpoint>();
+  auto row = ParseRow<v1::Checkpoint>(Table::kCheckpoints, cursor.key(), cursor.value());
+  if (!row.ok()) return row.status();
+  return std::optional(*std::move(row));
 }
 
 absl::StatusOr<std::optional<std::string>> RocksCatalog::NameOwner(
@@ -195,9 +253,9 @@ absl::StatusOr<v1::Checkpoint> RocksCatalog::GetLatest(std::string_view run) con
   const ReadView view = index_->View();
   if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
   Cursor cursor = view.Scan(Table::kCheckpoints, RunPrefix(run));
-  cursor.SeekToLast();
-  if (cursor.Valid()) {
-    return ParseRow<v1::Checkpoint>(Table::kCheckpoints, cursor.key(), cursor.value());
+  for (cursor.SeekToLast(); cursor.Valid(); cursor.Prev()) {
+    auto row = ParseRow<v1::Checkpoint>(Table::kCheckpoints, cursor.key(), cursor.value());
+    if (!row.ok() || row->damage().empty()) return row;
   }
   if (!cursor.status().ok()) return cursor.status();
   return AliasUnresolved(run, "latest", "nothing has been committed yet");

@@ -5,10 +5,10 @@
 // (file path to id), `evictions`, `events`. FORMAT.md has the keys byte by byte.
 //
 // Thread-safe; writes wait for each other. Reads see only what is durable. Errors not named at a
-// function: STORAGE_FAILED (also for a damaged row) and DISK_FULL. Nothing was changed then. After
-// DISK_FULL writes fail until, seconds after there is room, the index goes on by itself. After a
-// write that failed otherwise it takes no more of them until it is opened again, and may then turn
-// out to hold the batch whose sync failed.
+// function: STORAGE_FAILED, INDEX_DAMAGED (also for a row) and DISK_FULL. Nothing was changed then.
+// After DISK_FULL writes fail until, seconds after there is room, the index goes on by itself.
+// After a write that failed otherwise it takes no more of them until it is opened again, and may
+// then turn out to hold the batch whose sync failed.
 #pragma once
 
 #include <cstdint>
@@ -62,9 +62,25 @@ class Catalog {
   virtual absl::Status SetProjectionError(std::string_view run, std::string_view id,
                                           std::string_view filepath, std::string_view error) = 0;
 
+  // Records why a checkpoint cannot be read (empty: it can). Best and latest pass over such ones.
+  // OK if there is no such checkpoint any more.
+  virtual absl::Status SetDamage(std::string_view run, std::string_view id,
+                                 std::string_view damage) = 0;
+  // Where the scheduled verification stands.
+  virtual absl::Status SetScrubState(const v1::ScrubState& state) = 0;
+  virtual absl::StatusOr<v1::ScrubState> GetScrubState() const = 0;
+  // Makes a copy of the index as of now in the new folder `path`, an absolute path. As
+  // IndexDb::Copy.
+  virtual absl::Status Copy(const std::string& path) const = 0;
+
   // Id of the checkpoint that owns a file path; nothing if none does.
   virtual absl::StatusOr<std::optional<std::string>> NameOwner(std::string_view run,
                                                                std::string_view filepath) const = 0;
+  // The first checkpoint after this one, which need not exist, in order of run, then id; of the
+  // same run if `same_run`. An empty run or id comes before all others.
+  virtual absl::StatusOr<std::optional<v1::Checkpoint>> NextCheckpoint(std::string_view run,
+                                                                       std::string_view id,
+                                                                       bool same_run) const = 0;
   // Each calls `each` until it returns false.
   virtual absl::Status ForEachRun(absl::FunctionRef<bool(const v1::Run&)> each) const = 0;
   virtual absl::Status ForEachCheckpoint(

@@ -8,6 +8,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
@@ -50,6 +51,8 @@ std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), sli
 absl::Status ToStatus(const rocksdb::Status& status, std::string_view operation) {
   if (status.ok()) return absl::OkStatus();
   const std::string what = fmt::format("{} the index: {}", operation, status.ToString());
+  // A file that is not there was deleted behind our back: nothing here asks for others.
+  if (status.IsCorruption() || status.IsPathNotFound()) return IndexDamaged(what);
   return status.IsNoSpace() ? DiskFull(what) : StorageFailed(what);
 }
 
@@ -136,10 +139,8 @@ absl::StatusOr<std::vector<std::string>> ExistingTables(const rocksdb::DBOptions
   options.env->GetChildren(path, &files).PermitUncheckedError();  // no folder yet: no files
   for (const std::string& file : files) {
     if (file.ends_with(".sst") || file.ends_with(".log")) {
-      return StorageFailed(
-          fmt::format("opening the index: '{}' has {} but no CURRENT file; restore "
-                      "the folder, or move it away to begin an empty index",
-                      path, file));
+      return IndexDamaged(
+          fmt::format("opening the index: '{}' has {} but no CURRENT file", path, file));
     }
   }
   return std::vector<std::string>{rocksdb::kDefaultColumnFamilyName};
@@ -149,7 +150,7 @@ absl::StatusOr<std::optional<int>> ParseVersion(std::string_view text) {
   int version = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), version);
   if (error != std::errc() || rest != text.data() + text.size()) {
-    return StorageFailed("opening the index: its version row is damaged");
+    return IndexDamaged("opening the index: its version row is damaged");
   }
   return version;
 }
@@ -182,6 +183,8 @@ struct IndexDb::Rep {
     return value;
   }
 
+  // Takes the database over, and finds the tables among `handles`.
+  void TakeTables(rocksdb::DB* opened);
   // Version of an existing index; nothing for a new one.
   absl::StatusOr<std::optional<int>> Version() const;
   absl::Status CreateMissingTables(const rocksdb::ColumnFamilyOptions& options);
@@ -190,6 +193,14 @@ struct IndexDb::Rep {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // all, owned
   std::array<rocksdb::ColumnFamilyHandle*, kTableNames.size()> tables = {};
 };
+
+void IndexDb::Rep::TakeTables(rocksdb::DB* opened) {
+  db.reset(opened);
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    const auto* name = std::find(kTableNames.begin(), kTableNames.end(), handle->GetName());
+    if (name != kTableNames.end()) tables[name - kTableNames.begin()] = handle;
+  }
+}
 
 // The version row is written last: an index without it was still being created, and is empty.
 absl::StatusOr<std::optional<int>> IndexDb::Rep::Version() const {
@@ -227,11 +238,7 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
   const rocksdb::Status status =
       rocksdb::DB::Open(db_options, options.path, descriptors, &rep->handles, &db);
   if (!status.ok()) return ToStatus(status, "opening");
-  rep->db.reset(db);
-  for (rocksdb::ColumnFamilyHandle* handle : rep->handles) {
-    const auto* name = std::find(kTableNames.begin(), kTableNames.end(), handle->GetName());
-    if (name != kTableNames.end()) rep->tables[name - kTableNames.begin()] = handle;
-  }
+  rep->TakeTables(db);
 
   const auto version = rep->Version();
   if (!version.ok()) return version.status();
@@ -246,6 +253,43 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
     if (absl::Status s = index->Write(std::move(batch)); !s.ok()) return s;
   }
   return index;
+}
+
+absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::OpenDamaged(const std::string& path) {
+  const auto cache = rocksdb::NewLRUCache(kMinCacheBytes, kCacheShardBits);
+  rocksdb::DBOptions options = MakeDbOptions({.path = path, .on_error = {}}, kMinCacheBytes, cache);
+  options.create_if_missing = false;
+  options.paranoid_checks = false;
+  options.track_and_verify_wals_in_manifest = false;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(kMinCacheBytes, cache);
+  std::vector<std::string> names;
+  rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path, &names);
+  if (!status.ok()) return ToStatus(status, "opening");
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : names) descriptors.emplace_back(name, table_options);
+
+  auto rep = std::make_unique<Rep>();
+  rocksdb::DB* db = nullptr;
+  status = rocksdb::DB::OpenForReadOnly(options, path, descriptors, &rep->handles, &db);
+  if (!status.ok()) return ToStatus(status, "opening");
+  rep->TakeTables(db);
+  // What is missing is read as empty.
+  for (auto& table : rep->tables) table = table == nullptr ? db->DefaultColumnFamily() : table;
+  const auto version = rep->Version();
+  if (version.ok() && version->value_or(0) > kFormatVersion) {
+    return VersionTooNew("the index", **version, kFormatVersion);
+  }
+  return std::unique_ptr<IndexDb>(new IndexDb(std::move(rep)));
+}
+
+absl::Status IndexDb::Repair(const std::string& path) {
+  const auto cache = rocksdb::NewLRUCache(kMinCacheBytes, kCacheShardBits);
+  const auto options = MakeDbOptions({.path = path, .on_error = {}}, kMinCacheBytes, cache);
+  const auto table_options = MakeTableOptions(kMinCacheBytes, cache);
+  std::vector<rocksdb::ColumnFamilyDescriptor> tables;
+  tables.emplace_back(rocksdb::kDefaultColumnFamilyName, table_options);
+  return ToStatus(rocksdb::RepairDB(path, options, tables, table_options), "repairing");
 }
 
 IndexDb::IndexDb(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
@@ -361,6 +405,14 @@ Batch IndexDb::NewBatch() const {
   auto batch = std::make_unique<Batch::Rep>();
   batch->index = rep_.get();
   return Batch(std::move(batch));
+}
+
+absl::Status IndexDb::Copy(const std::string& path) const {
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(rep_->db.get(), &made);
+  if (!status.ok()) return ToStatus(status, "copying");
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  return ToStatus(checkpoint->CreateCheckpoint(path), "copying");
 }
 
 absl::Status IndexDb::Write(Batch batch) {

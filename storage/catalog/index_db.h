@@ -6,7 +6,8 @@
 // a crash could take back.
 //
 // Thread-safe, except that writes must not overlap. Views, cursors and batches belong to one thread
-// and must not outlive the IndexDb. Errors: STORAGE_FAILED and DISK_FULL.
+// and must not outlive the IndexDb. Errors: STORAGE_FAILED, DISK_FULL and
+// INDEX_DAMAGED.
 #pragma once
 
 #include <cstdint>
@@ -101,6 +102,12 @@ class IndexDb {
  public:
   // Creates the index if there is none. VERSION_TOO_NEW: its rows are left as they were.
   static absl::StatusOr<std::unique_ptr<IndexDb>> Open(const CatalogOptions& options);
+  // Opens what can still be read of a damaged index, for reading alone. It writes nothing. Rows may
+  // be missing, and cursors fail at what is damaged. VERSION_TOO_NEW.
+  static absl::StatusOr<std::unique_ptr<IndexDb>> OpenDamaged(const std::string& path);
+  // Lets RocksDB make what it can out of the table files and logs that it finds. Files are moved
+  // and written: this is for copies.
+  static absl::Status Repair(const std::string& path);
   ~IndexDb();
 
   ReadView View() const;
@@ -108,6 +115,9 @@ class IndexDb {
   // All of the batch or nothing, durable on return. After an error nothing is visible; a restart
   // may find the batch written all the same.
   absl::Status Write(Batch batch);
+  // Makes a copy as of now, durable on return, in the new folder `path`; what never changes is
+  // shared by hard links. Writes may go on. After an error the folder may be there, incomplete.
+  absl::Status Copy(const std::string& path) const;
 
  private:
   friend class ReadView;

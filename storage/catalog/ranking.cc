@@ -99,6 +99,7 @@ absl::StatusOr<v1::Checkpoint> FindBest(const ReadView& view, std::string_view r
       auto row = ReadRow<v1::Checkpoint>(view, Table::kCheckpoints, key);
       if (!row.ok()) return row.status();
       if (!row->has_value()) return DamagedRow(Table::kCheckpoints, key);
+      if (!(*row)->damage().empty()) continue;
       if (policy.empty() || HasPlacementOf(**row, policy)) return **std::move(row);
     }
     if (!cursor.status().ok()) return cursor.status();

@@ -8,7 +8,7 @@
 namespace ckpt::storage {
 
 absl::Status DamagedRow(Table table, std::string_view key) {
-  return StorageFailed(
+  return IndexDamaged(
       fmt::format("reading the index: row {} of '{}' is damaged", Hex(key), TableName(table)));
 }
 

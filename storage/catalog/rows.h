@@ -11,10 +11,10 @@
 
 namespace ckpt::storage {
 
-// STORAGE_FAILED: a row whose key or value is not what was written.
+// INDEX_DAMAGED: a row whose key or value is not what was written.
 absl::Status DamagedRow(Table table, std::string_view key);
 
-// STORAGE_FAILED if `value` is no such message.
+// INDEX_DAMAGED if `value` is no such message.
 template <typename Message>
 absl::StatusOr<Message> ParseRow(Table table, std::string_view key, std::string_view value) {
   Message message;

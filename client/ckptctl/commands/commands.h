@@ -17,5 +17,7 @@ void AddFetchCommand(CLI::App& app, Context& context);
 void AddRmCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddReplayCommand(CLI::App& app, Context& context);
+void AddVerifyCommand(CLI::App& app, Context& context);
+void AddBackupCommand(CLI::App& app, Context& context);
 
 }  // namespace ckpt::ctl

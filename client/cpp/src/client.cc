@@ -68,6 +68,16 @@ class Client::Impl {
     return absl::OkStatus();
   }
 
+  // Reads the stream of a call that the daemon works on for as long as it takes.
+  template <typename Response, typename Method, typename Request>
+  absl::Status Follow(Method method, const Request& request,
+                      const std::function<void(const Response&)>& each) {
+    grpc::ClientContext context;
+    const auto call = ((*admin_).*method)(&context, request);
+    for (Response response; call->Read(&response);) each(response);
+    return client::FromGrpc(call->Finish(), server_);
+  }
+
   // Reads a part from `offset` on, again and again while streams break but bytes come.
   absl::Status ReadPart(const std::string& checkpoint, const v1::Part& part, int64_t offset,
                         ByteSink sink) {
@@ -180,6 +190,18 @@ absl::Status Client::ListEvents(std::string_view run,
 absl::StatusOr<v1::Status> Client::GetStatus() {
   return impl_->Ask<v1::Status>(impl_->admin(), &v1::AdminService::Stub::GetStatus,
                                 v1::GetStatusRequest());
+}
+
+absl::Status Client::Verify(const v1::VerifyRequest& request,
+                            const std::function<void(const v1::VerifyResponse&)>& each) {
+  return impl_->Follow(&v1::AdminService::Stub::Verify, request, each);
+}
+
+absl::Status Client::Backup(std::string_view path,
+                            const std::function<void(const v1::BackupResponse&)>& each) {
+  v1::BackupRequest request;
+  request.set_path(std::string(path));
+  return impl_->Follow(&v1::AdminService::Stub::Backup, request, each);
 }
 
 absl::StatusOr<v1::Checkpoint> Client::Fetch(std::string_view run, std::string_view id,

@@ -157,7 +157,7 @@ TEST_F(CatalogTest, ReportsDamagedRows) {
   WriteRow(dir_, Table::kEvictions, CheckpointKey("r", 5), kDamaged);
   WriteRow(dir_, Table::kNames, NameKey("r", "odd"), "7");
   Reopen();
-  constexpr auto kFailed = v1::ERROR_REASON_STORAGE_FAILED;
+  constexpr auto kFailed = v1::ERROR_REASON_INDEX_DAMAGED;
   EXPECT_EQ(ReasonOf(catalog_->GetCheckpoint("r", "1")), kFailed);
   EXPECT_EQ(ReasonOf(catalog_->GetLatest("r")), kFailed);
   EXPECT_EQ(ReasonOf(catalog_->GetBest("r", "m", true, "")), kFailed);

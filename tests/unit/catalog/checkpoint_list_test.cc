@@ -326,7 +326,7 @@ TEST_F(CheckpointListTest, ReadsNoMoreThanThePage) {
   EXPECT_EQ(IdOf(Must(catalog_->GetBest("r", "m", false, ""))), "15");
   EXPECT_EQ(IdOf(Must(catalog_->GetLatest("r"))), "30");
   for (const char* order_by : {"epoch", "metrics.m, id"}) {
-    EXPECT_EQ(ReasonOf(page(order_by)), v1::ERROR_REASON_STORAGE_FAILED) << order_by;
+    EXPECT_EQ(ReasonOf(page(order_by)), v1::ERROR_REASON_INDEX_DAMAGED) << order_by;
   }
 }
 
@@ -338,7 +338,7 @@ TEST_F(CheckpointListTest, ReportsDamage) {
   catalog_ = Must(Catalog::Open(dir_.options()));
   for (const char* order_by : {"", "metrics.x", "epoch"}) {
     EXPECT_EQ(ReasonOf(catalog_->ListCheckpoints({.run = "r", .order_by = order_by})),
-              v1::ERROR_REASON_STORAGE_FAILED)
+              v1::ERROR_REASON_INDEX_DAMAGED)
         << order_by;
   }
 }

@@ -105,8 +105,8 @@ TEST_F(EventLogTest, ReportsDamage) {
   Batch batch = index_->NewBatch();
   batch.Put(Table::kEvents, EventKey("r", 0, 2), kDamaged);
   Must(index_->Write(std::move(batch)));
-  EXPECT_EQ(ReasonOf(FindEvents(index_->View(), "r", 0, 10, "")), v1::ERROR_REASON_STORAGE_FAILED);
-  EXPECT_EQ(ReasonOf(FindEvent(index_->View(), "r", 0, 2)), v1::ERROR_REASON_STORAGE_FAILED);
+  EXPECT_EQ(ReasonOf(FindEvents(index_->View(), "r", 0, 10, "")), v1::ERROR_REASON_INDEX_DAMAGED);
+  EXPECT_EQ(ReasonOf(FindEvent(index_->View(), "r", 0, 2)), v1::ERROR_REASON_INDEX_DAMAGED);
 }
 
 }  // namespace

@@ -170,7 +170,7 @@ TEST_F(IndexDbTest, RefusesANewerVersionAndLeavesItAlone) {
 TEST_F(IndexDbTest, RefusesADamagedVersion) {
   index_.reset();
   WriteRow(dir_, Table::kMeta, "version", "one");
-  EXPECT_EQ(ReasonOf(IndexDb::Open(dir_.options())), v1::ERROR_REASON_STORAGE_FAILED);
+  EXPECT_EQ(ReasonOf(IndexDb::Open(dir_.options())), v1::ERROR_REASON_INDEX_DAMAGED);
 }
 
 TEST_F(IndexDbTest, VersionIsRecorded) {
@@ -199,7 +199,7 @@ TEST_F(IndexDbTest, RefusesToLoseAcknowledgedRecords) {
     log.put('y');
   }
   const auto index = IndexDb::Open(dir_.options());
-  EXPECT_EQ(ReasonOf(index), v1::ERROR_REASON_STORAGE_FAILED) << index.status();
+  EXPECT_EQ(ReasonOf(index), v1::ERROR_REASON_INDEX_DAMAGED) << index.status();
 }
 
 TEST_F(IndexDbTest, RefusesToBeginAnewOverAnIndexWithoutItsRoot) {
@@ -207,7 +207,7 @@ TEST_F(IndexDbTest, RefusesToBeginAnewOverAnIndexWithoutItsRoot) {
   index_.reset();
   std::filesystem::remove(dir_.options().path + "/CURRENT");
   const auto index = IndexDb::Open(dir_.options());
-  EXPECT_EQ(ReasonOf(index), v1::ERROR_REASON_STORAGE_FAILED);
+  EXPECT_EQ(ReasonOf(index), v1::ERROR_REASON_INDEX_DAMAGED);
   EXPECT_THAT(std::string(MessageOf(index.status())), HasSubstr("CURRENT"));
 }
 

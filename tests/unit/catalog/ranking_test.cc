@@ -120,7 +120,7 @@ TEST_F(RankingTest, StopsAtADamagedKey) {
   RankingCursor cursor(view, "r", "m", /*descending=*/true);
   cursor.SeekToFirst();
   while (cursor.Valid()) cursor.Next();
-  EXPECT_EQ(ReasonOf(cursor.status()), v1::ERROR_REASON_STORAGE_FAILED);
+  EXPECT_EQ(ReasonOf(cursor.status()), v1::ERROR_REASON_INDEX_DAMAGED);
 }
 
 TEST_F(RankingTest, StopsAtNan) {
@@ -130,7 +130,7 @@ TEST_F(RankingTest, StopsAtNan) {
     RankingCursor cursor(view, "r", "m", descending);
     cursor.SeekToFirst();
     EXPECT_FALSE(cursor.Valid());
-    EXPECT_EQ(ReasonOf(cursor.status()), v1::ERROR_REASON_STORAGE_FAILED);
+    EXPECT_EQ(ReasonOf(cursor.status()), v1::ERROR_REASON_INDEX_DAMAGED);
   }
 }
 
@@ -165,7 +165,7 @@ TEST_F(RankingTest, NoBest) {
 TEST_F(RankingTest, ARankedCheckpointWithoutRowIsDamage) {
   Put("r", "m", {{1, 1}});
   EXPECT_EQ(ReasonOf(FindBest(index_->View(), "r", "m", false, "")),
-            v1::ERROR_REASON_STORAGE_FAILED);
+            v1::ERROR_REASON_INDEX_DAMAGED);
 }
 
 TEST(Ranking, NanDoesNotRank) {

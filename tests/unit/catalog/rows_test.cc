@@ -18,7 +18,7 @@ TEST(Rows, ParsesWhatWasSerialised) {
 
 TEST(Rows, NamesTheDamagedRow) {
   const auto row = ParseRow<v1::Run>(Table::kRuns, "k1", kDamaged);
-  EXPECT_EQ(ReasonOf(row), v1::ERROR_REASON_STORAGE_FAILED);
+  EXPECT_EQ(ReasonOf(row), v1::ERROR_REASON_INDEX_DAMAGED);
   EXPECT_THAT(std::string(MessageOf(row.status())), HasSubstr("row 6b31 of 'runs' is damaged"));
 }
 
@@ -33,7 +33,7 @@ TEST(Rows, ReadsFromViewsAndBatches) {
   EXPECT_FALSE(Must(ReadRow<v1::Run>(index->View(), Table::kRuns, "k")).has_value());
   batch.Put(Table::kRuns, "damaged", kDamaged);
   EXPECT_EQ(ReasonOf(ReadRow<v1::Run>(batch, Table::kRuns, "damaged")),
-            v1::ERROR_REASON_STORAGE_FAILED);
+            v1::ERROR_REASON_INDEX_DAMAGED);
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST_F(RunRowsTest, ReportsDamage) {
     put(good);
     return std::vector<v1::ErrorReason>{run, snapshot, page};
   };
-  constexpr auto kFailed = v1::ERROR_REASON_STORAGE_FAILED;
+  constexpr auto kFailed = v1::ERROR_REASON_INDEX_DAMAGED;
   constexpr auto kOk = v1::ERROR_REASON_UNSPECIFIED;
   for (const RunRow row : {RunRow::kRun, RunRow::kProgress, RunRow::kStats}) {
     EXPECT_THAT(damaged(Table::kRuns, RunKey("r", row)), ElementsAre(kFailed, kFailed, kFailed));

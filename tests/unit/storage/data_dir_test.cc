@@ -131,16 +131,54 @@ TEST_F(DataDirTest, ExplainsWhatStandsInItsWay) {
   }
 }
 
-TEST_F(DataDirTest, RefusesCheckpointsWithoutAnIndex) {
+TEST_F(DataDirTest, RefusesAFolderThatHasLostItsVersion) {
   ASSERT_OK(Open());
-  fs::create_directories(data_ + "/blobs/ab");
-  EXPECT_OK(Open());
-  fs::create_directories(data_ + "/blobs/ab/r@1");
+  fs::remove(data_ + "/VERSION");
   EXPECT_THAT(Open(), HasReason("FIELD_INVALID"));
-  EXPECT_THAT(Open(), Says("restore the index"));
+  EXPECT_THAT(Open(), Says("a backup that was not finished"));
+  EXPECT_FALSE(fs::exists(data_ + "/VERSION"));
+}
+
+class CheckIndexTest : public DataDirTest {
+ protected:
+  void SetUp() override {
+    auto data = Open();
+    ASSERT_OK(data);
+    root_ = std::move(data->root);
+  }
+  absl::Status Check() { return CheckIndex(*root_, data_); }
+
+  std::unique_ptr<Directory> root_;
+};
+
+TEST_F(CheckIndexTest, RefusesCheckpointsWithoutAnIndex) {
+  fs::create_directories(data_ + "/blobs/ab");
+  EXPECT_OK(Check());
+  fs::create_directories(data_ + "/blobs/ab/r@1");
+  EXPECT_THAT(Check(), HasReason("INDEX_DAMAGED"));
+  EXPECT_THAT(Check(), Says("'ckptd --rebuild-index'"));
   EXPECT_TRUE(fs::exists(data_ + "/blobs/ab/r@1"));
   WriteFile(data_ + "/index/CURRENT", "x");
-  EXPECT_OK(Open());
+  EXPECT_OK(Check());
+}
+
+TEST_F(CheckIndexTest, RefusesAnInterruptedRebuild) {
+  WriteFile(data_ + "/index.rebuilt/CURRENT", "x");
+  EXPECT_THAT(Check(), HasReason("INDEX_DAMAGED"));
+  EXPECT_THAT(Check(), Says("'ckptd --rebuild-index'"));
+  EXPECT_TRUE(fs::exists(data_ + "/index.rebuilt/CURRENT"));
+}
+
+// From here on the index changes, and what a rebuild made of it before is out of date.
+TEST_F(CheckIndexTest, RemovesWhatARebuildHasLeftBesideTheIndex) {
+  WriteFile(data_ + "/index/CURRENT", "x");
+  WriteFile(data_ + "/index.rebuilt/CURRENT", "x");
+  WriteFile(data_ + "/index.rebuilding/CURRENT", "x");
+  WriteFile(data_ + "/index.damaged-1/CURRENT", "x");
+  EXPECT_OK(Check());
+  EXPECT_FALSE(fs::exists(data_ + "/index.rebuilt"));
+  EXPECT_FALSE(fs::exists(data_ + "/index.rebuilding"));
+  EXPECT_TRUE(fs::exists(data_ + "/index.damaged-1/CURRENT"));
 }
 
 }  // namespace

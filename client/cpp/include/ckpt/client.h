@@ -58,6 +58,14 @@ class Client {
                           const std::function<bool(const v1::RecordedEvent&)>& each);
   absl::StatusOr<v1::Status> GetStatus();
 
+  // Has the daemon verify checkpoints; `each` gets every message. OK when it has come to its end,
+  // whatever was found; the timeout does not limit it.
+  absl::Status Verify(const v1::VerifyRequest& request,
+                      const std::function<void(const v1::VerifyResponse&)>& each);
+  // Has the daemon copy its data folder to the absolute path `path` on its host. As Verify.
+  absl::Status Backup(std::string_view path,
+                      const std::function<void(const v1::BackupResponse&)>& each);
+
   // Downloads a checkpoint to `path`: writes `path`.part, goes on with one left by an earlier
   // attempt at the same content, verifies the digest, syncs, renames. With several parts `path`
   // becomes a folder. On an error nothing appears at `path`. Returns the checkpoint that was
