@@ -70,13 +70,13 @@ void SettleBest(const v1::Run& run, const Checkpoints& checkpoints, v1::PolicySt
   }
 }
 
-// States by policy, of the newest checkpoint that has one of it.
-std::map<std::string, v1::PolicyState> StatesOf(const Checkpoints& checkpoints) {
-  std::map<std::string, v1::PolicyState> states;
-  for (const auto& [id, checkpoint] : checkpoints) {
-    for (const v1::PolicyState& state : checkpoint.policy_states()) states[state.policy()] = state;
-  }
-  return states;
+// Puts a state in the place of the one of its policy.
+void PutState(const v1::PolicyState& state, v1::RunProgress* progress) {
+  auto* states = progress->mutable_policy_states();
+  const auto same = std::find_if(states->begin(), states->end(), [&](const auto& other) {
+    return other.policy() == state.policy();
+  });
+  *(same != states->end() ? &*same : states->Add()) = state;
 }
 
 // Whether the row was written at or after the newest decision there is a checkpoint of.
@@ -86,15 +86,12 @@ bool IsCurrent(const v1::RunProgress& progress, const Checkpoints& checkpoints) 
 
 void RebuildPolicyStates(const v1::Run& run, const Checkpoints& checkpoints, bool is_current,
                          v1::RunProgress* progress) {
-  auto* states = progress->mutable_policy_states();
-  if (!is_current) {
-    for (auto& [policy, state] : StatesOf(checkpoints)) {
-      const auto same = std::find_if(states->begin(), states->end(),
-                                     [&](const auto& other) { return other.policy() == policy; });
-      *(same != states->end() ? &*same : states->Add()) = state;
-    }
+  // The newest checkpoint that has a state of the policy counts.
+  for (const auto& [id, checkpoint] : checkpoints) {
+    if (is_current) break;
+    for (const v1::PolicyState& state : checkpoint.policy_states()) PutState(state, progress);
   }
-  for (v1::PolicyState& state : *states) {
+  for (v1::PolicyState& state : *progress->mutable_policy_states()) {
     SettleOpenSaves(checkpoints, &state);
     // A row that is current knows of a best that was overwritten.
     if (!is_current) SettleBest(run, checkpoints, &state);

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using storage::CheckpointStore;
-using testing::SizeIs;
+using testing::ElementsAreArray;
 
 v1::CheckpointPolicy Policy(const std::string& name, const std::string& filepath, bool best_only) {
   v1::CheckpointPolicy policy = BestPolicy(name);
@@ -197,7 +197,8 @@ std::vector<std::string> Dump(const CheckpointStore& store, bool with_events) {
   run->clear_writer_epoch();
   lines.push_back("run " + run->ShortDebugString());
   const auto add = [&](const std::string& what, const absl::StatusOr<v1::Checkpoint>& found) {
-    lines.push_back(what + ' ' + (found.ok() ? found->name() : found.status().ToString()));
+    lines.push_back(what + ' ' +
+                    (found.ok() ? found->name() : std::string(MessageOf(found.status()))));
   };
   add("latest", store.GetLatest("r"));
   for (const char* policy : {"", "best", "all", "batches", "highest"}) {
@@ -233,7 +234,9 @@ std::vector<std::string> NextDecisions(const CheckpointStore& store) {
     v1::Event batch_end = EpochEnd(++seq, 100, loss);
     batch_end.set_kind(v1::Event::KIND_BATCH_END);
     batch_end.set_batch(static_cast<int64_t>(seq));
-    for (v1::Event event : {batch_end, EpochEnd(++seq, static_cast<int64_t>(seq), loss)}) {
+    const v1::Event epoch_end = EpochEnd(seq + 1, static_cast<int64_t>(seq), loss);
+    ++seq;
+    for (v1::Event event : {batch_end, epoch_end}) {
       auto taken = state.Take(
           Batch({std::move(event)}), [](std::string_view) { return absl::OkStatus(); }, 2);
       EXPECT_OK(taken.status);
@@ -286,7 +289,7 @@ TEST_P(RebuildPropertyTest, SaysWhatTheLostIndexSaid) {
 
     const auto store = Rebuilt();
     ASSERT_NE(store, nullptr);
-    EXPECT_EQ(Dump(*store, !lost), dump);
+    EXPECT_THAT(Dump(*store, !lost), ElementsAreArray(dump));
     EXPECT_EQ(NextDecisions(*store), decisions);
     EXPECT_GE(store->LoadRun("r")->progress.last_checkpoint_id(), last_id);
     if (HasFailure()) return;
