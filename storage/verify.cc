@@ -172,8 +172,8 @@ void StoreVerification::EndPart(const std::string& unreadable) {
   const v1::Part& part = row_->parts(part_);
   std::string difference = unreadable;
   if (difference.empty()) {
-    const std::string_view stored =
-        manifest_.has_value() ? manifest_->checkpoint().parts(part_).block_digests() : "";
+    std::string_view stored;
+    if (manifest_.has_value()) stored = manifest_->checkpoint().parts(part_).block_digests();
     difference = Difference(reading_->digest, part, stored);
     reading_->file->DropCache();
     const bool blocks_differ = manifest_.has_value() && reading_->digest.Blocks() != stored;

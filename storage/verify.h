@@ -27,8 +27,8 @@ struct VerifyContext {
 // manifest, the names with the row, and all bytes of its files with the digests in both. What is
 // deleted meanwhile is not damaged. With VerifyOptions::repair it then
 //
-//   - replaces a damaged part by an intact file under one of its names (a copy: a link has the same
-//     damage)
+//   - replaces a damaged part by an intact file under one of its names: a copy, or a link to a file
+//     that is gone from the blob
 //   - writes a damaged manifest again, if all parts match the row
 //   - puts names back
 //   - marks the row (Checkpoint.damage) if bytes or manifest are beyond that, and takes the mark

@@ -24,6 +24,10 @@ class VerifyTest : public StoreFixture {
  protected:
   void SetUp() override {
     Open();
+    Fill();
+  }
+
+  void Fill() {
     ASSERT_OK(Commit(MakeSave("r", 1, {"a"}), Bytes(5 * kMiB, 1)));
     ASSERT_OK(Commit(MakeSave("r", 2, {"b"}), "two"));
     ASSERT_OK(Commit(MakeSave("r", 3, {"c"}, v1::StorageOptions::PROJECTION_COPY), "three"));
@@ -93,7 +97,7 @@ TEST_F(VerifyTest, FindsEveryKindOfDamage) {
   } cases[] = {
       {"short", [&] { fs::resize_file(Blob(2, "weights"), 1); }, "2 PART", "2 PART"},
       {"long", [&] { fs::resize_file(Blob(2, "weights"), 9); }, "2 PART", "2 PART"},
-      {"gone", [&] { fs::remove(Blob(2, "weights")); }, "2 PART", "2 PART"},
+      {"gone", [&] { fs::remove(Blob(2, "weights")); }, "2 PART", "2 PART repaired"},
       {"no manifest", [&] { fs::remove(Blob(2, "manifest.json")); }, "2 MANIFEST",
        "2 MANIFEST repaired"},
       {"bad manifest", [&] { WriteFile(Blob(2, "manifest.json"), "{}"); }, "2 MANIFEST",
@@ -114,7 +118,7 @@ TEST_F(VerifyTest, FindsEveryKindOfDamage) {
   for (const auto& c : cases) {
     SCOPED_TRACE(c.what);
     StartAnew();
-    ASSERT_NO_FATAL_FAILURE(SetUp());
+    ASSERT_NO_FATAL_FAILURE(Fill());
     c.damage();
     auto found = Verify();
     // What cannot be read has no name either: it is the same inode.

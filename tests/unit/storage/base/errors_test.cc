@@ -79,6 +79,7 @@ TEST(CodeOfTest, IsTheOneDocumentedWithTheReason) {
       {v1::ERROR_REASON_UPLOAD_BUSY, StatusCode::kAborted},
       {v1::ERROR_REASON_DISK_FULL, StatusCode::kResourceExhausted},
       {v1::ERROR_REASON_BLOB_CORRUPT, StatusCode::kDataLoss},
+      {v1::ERROR_REASON_INDEX_DAMAGED, StatusCode::kDataLoss},
       {v1::ERROR_REASON_STORAGE_FAILED, StatusCode::kUnavailable},
       {v1::ERROR_REASON_UNSUPPORTED, StatusCode::kUnimplemented},
       {v1::ERROR_REASON_INTERNAL, StatusCode::kInternal},
