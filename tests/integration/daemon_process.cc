@@ -51,8 +51,9 @@ bool AwaitReady(int notify, int exit_descriptor) {
 
 }  // namespace
 
-DaemonProcess::DaemonProcess(const ScratchFolder& folder, std::vector<std::string> flags)
-    : data_dir_(folder / "data"),
+DaemonProcess::DaemonProcess(const ScratchFolder& folder, std::vector<std::string> flags,
+                             const std::string& data_dir)
+    : data_dir_(data_dir.empty() ? folder / "data" : data_dir),
       server_("unix:" + folder / "ckptd.sock"),
       log_path_(folder / "ckptd.log"),
       notify_path_(folder / "notify.sock"),
@@ -63,12 +64,15 @@ DaemonProcess::~DaemonProcess() {
   if (testing::Test::HasFailure()) std::fprintf(stderr, "log of ckptd:\n%s", log().c_str());
 }
 
-bool DaemonProcess::Start() {
+bool DaemonProcess::Start(const Launch& launch) {
   Command command;
-  command.argv = {CKPTD_BINARY, "--data-dir", data_dir_,    "--listen",
-                  server_,      "--http",     "127.0.0.1:0"};
+  command.argv = launch.wrapper;
+  const std::vector<std::string> daemon = {CKPTD_BINARY, "--data-dir", data_dir_,    "--listen",
+                                           server_,      "--http",     "127.0.0.1:0"};
+  command.argv.insert(command.argv.end(), daemon.begin(), daemon.end());
   command.argv.insert(command.argv.end(), flags_.begin(), flags_.end());
-  command.environment = {{"NOTIFY_SOCKET", notify_path_}};
+  command.environment = launch.environment;
+  command.environment["NOTIFY_SOCKET"] = notify_path_;
   command.stderr_path = log_path_;
   process_ = std::make_unique<Process>(command);
   return AwaitReady(notify_.get(), process_->exit_descriptor());

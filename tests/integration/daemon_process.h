@@ -1,6 +1,7 @@
 // The real ckptd, as a child.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,17 +12,27 @@
 
 namespace ckpt::integration {
 
+// How one start differs from others.
+struct Launch {
+  // A command that the daemon's is appended to, such as a tracer's. It must become the daemon.
+  std::vector<std::string> wrapper;
+  std::map<std::string, std::string> environment;
+};
+
 // A daemon that may be killed and started again on the same data folder and address. When the test
 // has failed, prints the daemon's log at the end.
 class DaemonProcess {
  public:
-  // Everything is kept in `folder`. `flags` go to each start, besides the data folder, the Unix
-  // socket and a free port for HTTP.
-  explicit DaemonProcess(const ScratchFolder& folder, std::vector<std::string> flags = {});
+  // Everything is kept in `folder`, but the data in `data_dir` if that is not empty. `flags` go to
+  // each start, besides the data folder, the Unix socket and a free port for HTTP.
+  explicit DaemonProcess(const ScratchFolder& folder, std::vector<std::string> flags = {},
+                         const std::string& data_dir = "");
   ~DaemonProcess();
 
   // Returns when the daemon says that it is ready, or false if it ends instead.
-  bool Start();
+  bool Start(const Launch& launch = {});
+  // The daemon, once started.
+  Process& process() { return *process_; }
   // SIGKILL.
   void Kill();
   // SIGTERM. Returns the exit code.

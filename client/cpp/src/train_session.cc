@@ -173,6 +173,11 @@ void TrainSession::KeepConnected() {
            changed_.wait_until(lock, next) == std::cv_status::no_timeout) {
     }
   }
+  if (const absl::Status failure = failure_; !failure.ok()) {
+    lock.unlock();
+    saves_.OnLost(failure);
+    lock.lock();
+  }
   ended_ = true;
   changed_.notify_all();
   lock.unlock();

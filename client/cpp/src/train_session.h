@@ -39,6 +39,8 @@ class SaveListener {
   // The stream is new. Saves that are not in `open` have ended, perhaps without an outcome. Called
   // with none when the session has ended, too.
   virtual void OnReconnected(const std::vector<std::string>& open) = 0;
+  // There will be no other stream: outcomes that have not come will not come any more.
+  virtual void OnLost(const absl::Status& why) = 0;
 };
 
 struct SessionOptions {

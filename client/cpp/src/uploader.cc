@@ -186,6 +186,12 @@ void Uploader::OnReconnected(const std::vector<std::string>& open) {
   changed_.notify_all();
 }
 
+void Uploader::OnLost(const absl::Status& why) {
+  std::lock_guard lock(mutex_);
+  lost_ = why;
+  changed_.notify_all();
+}
+
 // ---- The uploads' threads.
 
 void Uploader::Work() {
@@ -237,7 +243,7 @@ absl::Status Uploader::AwaitOutcome(Save& save) {
   std::unique_lock lock(mutex_);
   // A daemon that tells nothing for long may be gone for good: that ends the wait, slowness does
   // not.
-  while (!changed_.wait_for(lock, options_.patience, [&] { return Told(save) || save.check; })) {
+  while (!changed_.wait_for(lock, options_.patience, [&] { return Told(save) || save.check || !lost_.ok(); })) {
     lock.unlock();
     const absl::Status found = LookUp(save);
     if (!absl::IsNotFound(found)) return found;
@@ -248,10 +254,11 @@ absl::Status Uploader::AwaitOutcome(Save& save) {
     const absl::Status found = LookUp(save);
     if (!absl::IsNotFound(found)) return found;
     lock.lock();
-    changed_.wait_for(lock, kOutcomeTimeout, [&] { return Told(save); });
+    changed_.wait_for(lock, kOutcomeTimeout, [&] { return Told(save) || !lost_.ok(); });
   }
   if (save.outcome.has_value()) return StatusOf(*save.outcome);
   if (stopping_) return absl::CancelledError("the run was closed");
+  if (!lost_.ok()) return lost_;
   return SaveNotOpen(save.name, "the daemon no longer has it");
 }
 

@@ -67,6 +67,7 @@ class Uploader final : public SaveListener {
   bool Owes(const std::string& save) override;
   void OnOutcome(const v1::SaveOutcome& outcome) override;
   void OnReconnected(const std::vector<std::string>& open) override;
+  void OnLost(const absl::Status& why) override;
 
  private:
   struct Save {
@@ -111,6 +112,7 @@ class Uploader final : public SaveListener {
   std::vector<absl::Status> failures_;
   size_t more_failures_ = 0;  // beyond those kept
   std::map<grpc::ClientContext*, Save*> calls_;
+  absl::Status lost_;  // why no outcome comes any more
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

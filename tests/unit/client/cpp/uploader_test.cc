@@ -222,5 +222,21 @@ TEST_F(StagedSaveTest, WhatIsBeingCommittedAfterAReconnectIsWaitedFor) {
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
+// A trainer that had been replaced while it waited for an outcome waited for ever.
+TEST_F(StagedSaveTest, IsNotWaitedForWhenTheSessionIsLost) {
+  uploader_.AwaitStaged(kSave);
+  uploader_.OnLost(WriterFenced("run", 0, 1, 2));
+  EXPECT_EQ(ReasonOf(uploader_.AwaitIdle()), v1::ERROR_REASON_WRITER_FENCED);
+}
+
+TEST_F(StagedSaveTest, IsLookedUpWhenTheSessionWasLostBefore) {
+  v1::Checkpoint committed;
+  committed.set_name(kSave);
+  daemon_.AddCheckpoint(committed, {});
+  uploader_.OnLost(WriterFenced("run", 0, 1, 2));
+  uploader_.AwaitStaged(kSave);
+  EXPECT_TRUE(uploader_.AwaitIdle().ok());
+}
+
 }  // namespace
 }  // namespace ckpt
