@@ -26,6 +26,7 @@
 #include "storage/base/format_version.h"
 #include "storage/catalog/catalog.h"
 #include "storage/catalog/key_encoding.h"
+#include "storage/catalog/torn_log.h"
 
 namespace ckpt::storage {
 namespace {
@@ -88,7 +89,8 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   rocksdb::DBOptions db;
   db.create_if_missing = true;
   db.paranoid_checks = true;
-  // Forgive a last record that was cut short, for it was never acknowledged, and nothing else.
+  // Forgive a last record that was cut short, for it was never acknowledged, and nothing else. One
+  // that is torn is cut by CutTornTails.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.recycle_log_file_num = 0;
   db.track_and_verify_wals_in_manifest = true;
@@ -125,25 +127,33 @@ rocksdb::ColumnFamilyOptions MakeTableOptions(int64_t cache_bytes,
   return table;
 }
 
-// Names of the column families of an existing index; only the default one if it is to be created.
-absl::StatusOr<std::vector<std::string>> ExistingTables(const rocksdb::DBOptions& options,
-                                                        const std::string& path) {
-  std::vector<std::string> names;
+// Opens all column families of the index; `db` and `handles` are set on success.
+rocksdb::Status OpenTables(const rocksdb::DBOptions& options,
+                           const rocksdb::ColumnFamilyOptions& table_options,
+                           const std::string& path,
+                           std::vector<rocksdb::ColumnFamilyHandle*>* handles, rocksdb::DB** db) {
+  std::vector<std::string> names = {rocksdb::kDefaultColumnFamilyName};
   if (options.env->FileExists(path + "/CURRENT").ok()) {
-    rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path, &names);
-    if (!status.ok()) return ToStatus(status, "opening");
-    return names;
+    const auto listed = rocksdb::DB::ListColumnFamilies(options, path, &names);
+    if (!listed.ok()) return listed;
   }
-  // RocksDB would begin an empty index beside the files of one that has lost its root.
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : names) descriptors.emplace_back(name, table_options);
+  return rocksdb::DB::Open(options, path, descriptors, handles, db);
+}
+
+// RocksDB would begin an empty index beside the files of one that has lost its root.
+absl::Status CheckRoot(rocksdb::Env& env, const std::string& path) {
+  if (env.FileExists(path + "/CURRENT").ok()) return absl::OkStatus();
   std::vector<std::string> files;
-  options.env->GetChildren(path, &files).PermitUncheckedError();  // no folder yet: no files
+  env.GetChildren(path, &files).PermitUncheckedError();  // no folder yet: no files
   for (const std::string& file : files) {
     if (file.ends_with(".sst") || file.ends_with(".log")) {
       return IndexDamaged(
           fmt::format("opening the index: '{}' has {} but no CURRENT file", path, file));
     }
   }
-  return std::vector<std::string>{rocksdb::kDefaultColumnFamilyName};
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<int>> ParseVersion(std::string_view text) {
@@ -228,15 +238,18 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
   const rocksdb::DBOptions db_options = MakeDbOptions(options, cache_bytes, cache);
   const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(cache_bytes, cache);
 
-  const auto existing = ExistingTables(db_options, options.path);
-  if (!existing.ok()) return existing.status();
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (const std::string& name : *existing) descriptors.emplace_back(name, table_options);
-
+  if (absl::Status s = CheckRoot(*db_options.env, options.path); !s.ok()) return s;
   auto rep = std::make_unique<Rep>();
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(db_options, options.path, descriptors, &rep->handles, &db);
+  const auto open = [&] {
+    return OpenTables(db_options, table_options, options.path, &rep->handles, &db);
+  };
+  rocksdb::Status status = open();
+  if (status.IsCorruption()) {
+    const auto cut = CutTornTails(*db_options.env, options.path);
+    if (!cut.ok()) return cut.status();
+    if (*cut) status = open();
+  }
   if (!status.ok()) return ToStatus(status, "opening");
   rep->TakeTables(db);
 

@@ -4,7 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,7 @@ struct Flags {
   int64_t first_epoch = 0;
   int64_t epochs = -1;
   int64_t flush_every = 1;
+  int patience = 600;
 };
 
 std::vector<PartBytes> PartsOf(const Plan& plan, const Moment& moment) {
@@ -68,6 +71,7 @@ absl::Status Trainer::Start() {
   options.weights = [this](const v1::Checkpoint& save) -> absl::StatusOr<std::vector<PartBytes>> {
     return PartsOf(plan_, {save.epoch(), save.has_batch() ? save.batch() : -1});
   };
+  options.reconnect_timeout = std::chrono::seconds(flags_.patience);
   options.notify = [](std::string_view) {};
   auto run = Run::Start(std::move(options));
   if (run.ok()) run_ = *std::move(run);
@@ -143,6 +147,7 @@ int Main(int argc, char** argv) {
   app.add_option("--first-epoch", flags.first_epoch);
   app.add_option("--epochs", flags.epochs, "How many; else until SIGTERM");
   app.add_option("--flush-every", flags.flush_every, "Epochs from one Flush to the next");
+  app.add_option("--patience", flags.patience, "Seconds to wait for a daemon that is gone");
   CLI11_PARSE(app, argc, argv);
 
   signal(SIGTERM, [](int) { g_terminated = true; });

@@ -212,7 +212,7 @@ void Uploader::End(Save& save, const absl::Status& status) {
   {
     std::lock_guard lock(mutex_);
     if (!status.ok()) {
-      tell_daemon = !stopping_ && !save.outcome.has_value() &&
+      tell_daemon = !stopping_ && lost_.ok() && !save.outcome.has_value() &&
                     ReasonOf(status) != v1::ERROR_REASON_SAVE_NOT_OPEN;
       if (failures_.size() < kMaxFailuresKept) {
         failures_.push_back(Annotate(status, fmt::format("save {}", save.label)));

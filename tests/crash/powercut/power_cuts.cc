@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -82,7 +83,10 @@ bool PowerCuts::Run() {
     if (wrong.empty() && cut < flags_.cuts) wrong = RunCut(random);
     if (!wrong.empty()) std::printf("at cut %d:\n%s", cut, wrong.c_str());
   }
-  if (!wrong.empty()) return false;
+  if (!wrong.empty()) {
+    std::printf("image, journals and logs are in %s\n", (folder_ / "").c_str());
+    return false;
+  }
   std::printf("%d cuts of %s, %lld saves acknowledged, %lld errors told: 0 lost, 0 torn\n",
               flags_.cuts, flags_.file_system.c_str(), static_cast<long long>(durable_saves_),
               static_cast<long long>(failures_));
@@ -177,7 +181,11 @@ int Main(int argc, char** argv) {
   std::fflush(stdout);
   PowerCuts cuts(flags);
   const bool kept = cuts.Run();
-  if (!flags.expect_losses) return kept ? 0 : 1;
+  if (!kept && !flags.expect_losses) {
+    std::fflush(stdout);
+    std::_Exit(1);  // keeps the folder
+  }
+  if (!flags.expect_losses) return 0;
   if (!cuts.promise_broken()) std::printf("the rig did not notice what the syncs are for\n");
   return cuts.promise_broken() ? 0 : 1;
 }

@@ -189,6 +189,34 @@ TEST_F(IndexDbTest, ForgivesATornLastRecord) {
   EXPECT_EQ(Get("second"), std::nullopt);
 }
 
+// The file system had kept the file's size, and not the bytes of its last page.
+TEST_F(IndexDbTest, ForgivesALastRecordThatAPowerCutHasTorn) {
+  Put("first", "1");
+  Put("second", std::string(1000, 'x'));
+  index_.reset();
+  {
+    const std::filesystem::path log = NewestLog();
+    const auto size = static_cast<std::streamoff>(std::filesystem::file_size(log));
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(size - 500);
+    file << std::string(500, '\0');
+  }
+  Reopen();
+  EXPECT_EQ(Get("first"), "1");
+  EXPECT_EQ(Get("second"), std::nullopt);
+}
+
+TEST_F(IndexDbTest, ForgivesATornManifest) {
+  Put("first", "1");
+  index_.reset();
+  std::string manifest;
+  std::getline(std::ifstream(dir_.options().path + "/CURRENT"), manifest);
+  std::ofstream(dir_.options().path + '/' + manifest, std::ios::app | std::ios::binary)
+      << std::string("\x12\x34\x56\x78\x20\x00\x01", 7) << std::string(32, '\0');
+  Reopen();
+  EXPECT_EQ(Get("first"), "1");
+}
+
 TEST_F(IndexDbTest, RefusesToLoseAcknowledgedRecords) {
   Put("first", std::string(1000, 'x'));
   Put("second", "2");
