@@ -31,6 +31,7 @@ class Recovery {
   absl::Status SettleBlob(const std::string& shard, const std::string& name);
   absl::Status SettleStaging();
   absl::Status SettleStaged(const std::string& name);
+  absl::Status CompleteSave(const std::string& name, const std::string& run);
   absl::StatusOr<bool> IsWanted(const SaveFolder& folder, const std::string& path);
   absl::StatusOr<bool> IsTooOld(const std::string& path);
   absl::Status PlaceNames();
@@ -153,7 +154,21 @@ absl::Status Recovery::SettleStaged(const std::string& name) {
     absl::Status removed = RemoveOrphan(path + '/' + entry.name);
     if (!removed.ok()) return removed;
   }
-  return context_.staging.Add(name);
+  if (absl::Status status = context_.staging.Add(name); !status.ok()) return status;
+  return folder->stage_id.empty() ? CompleteSave(name, folder->run) : absl::OkStatus();
+}
+
+// The last part had come, or a stage had been adopted: nobody would send anything any more.
+absl::Status Recovery::CompleteSave(const std::string& name, const std::string& run) {
+  const auto parts = context_.staging.CompleteParts(name, /*world_size=*/1);
+  if (!parts.ok()) return parts.status();
+  if (!parts->has_value()) return absl::OkStatus();
+  // It stays as it is when the disk is full, say; what is stored is served nevertheless.
+  if (!context_.blobs.Publish(pending_.at(name)).ok()) return absl::OkStatus();
+  result_.report.set_completed_saves(result_.report.completed_saves() + 1);
+  unfinished_.insert(run);
+  pending_.erase(name);  // waits for no bytes
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Recovery::IsWanted(const SaveFolder& folder, const std::string& path) {

@@ -37,7 +37,8 @@ struct RecoveryResult {
 //   1. a blob without a row is a published save if its pending row exists and its manifest is
 //   whole, and
 //      goes on to step 5; else it is an orphan
-//   2. what is staged stays if it is a pending save's, or a stage of a known run and not too old
+//   2. what is staged stays if it is a pending save's, or a stage of a known run and not too old; a
+//      pending save that lacks no part is published, and goes on to step 5
 //   3. names that are missing, have an error, or lead elsewhere are put in place (step 6)
 //   4. evictions are finished (step 8): after the names, so that a name goes over from the old
 //      checkpoint to the new one without a gap

@@ -20,9 +20,9 @@ struct Call {
   int often;  // about how many there are in a thread in one round
 };
 constexpr std::array kCalls = {
-    Call{"fdatasync", 15}, Call{"fsync", 15},    Call{"renameat2", 10}, Call{"linkat", 5},
-    Call{"unlinkat", 10},  Call{"mkdirat", 5},   Call{"pwritev", 8},    Call{"fallocate", 4},
-    Call{"fchmod", 4},     Call{"ftruncate", 2}, Call{"write", 60},     Call{"openat2", 60},
+    Call{"fdatasync", 15}, Call{"fsync", 15},    Call{"renameat", 10}, Call{"linkat", 5},
+    Call{"unlinkat", 10},  Call{"mkdirat", 5},   Call{"pwritev", 8},   Call{"fallocate", 4},
+    Call{"fchmod", 4},     Call{"ftruncate", 2}, Call{"write", 60},    Call{"openat2", 60},
 };
 
 int Below(std::mt19937_64& random, int bound) {

@@ -47,9 +47,9 @@ std::string Text(const Injection& injection) {
 
 const std::vector<std::string>& FileCalls() {
   static const auto* const kCalls = new std::vector<std::string>{
-      "openat",    "openat2",   "mkdir",   "mkdirat",   "write",     "pwrite64",
-      "pwritev",   "fallocate", "fchmod",  "ftruncate", "fdatasync", "fsync",
-      "rename",    "renameat2", "linkat",  "unlink",    "unlinkat",  "sync_file_range"};
+      "openat",    "openat2", "mkdir",     "mkdirat",   "write",          "pwrite64", "pwritev",
+      "fallocate", "fchmod",  "ftruncate", "fdatasync", "fsync",          "rename",   "renameat",
+      "renameat2", "linkat",  "unlink",    "unlinkat",  "sync_file_range"};
   return *kCalls;
 }
 
@@ -85,13 +85,14 @@ Injection KillAfterPublish(const std::string& log) {
   std::map<std::string, int> syncs;  // by thread
   std::string publisher;
   Injection point = {.call = "fsync", .nth = 0, .effect = "signal=KILL"};
-  ForEachCall(log, [&](const std::string& thread, const std::string& call,
-                       const std::string& line) {
-    if (call == "renameat2" && line.find("/blobs/") != std::string::npos) publisher = thread;
-    if (call != point.call) return;
-    ++syncs[thread];
-    if (thread == publisher && point.nth == 0) point.nth = syncs[thread];
-  });
+  ForEachCall(log,
+              [&](const std::string& thread, const std::string& call, const std::string& line) {
+                if (call == "renameat" && line.find("/blobs/") != std::string::npos)
+                  publisher = thread;
+                if (call != point.call) return;
+                ++syncs[thread];
+                if (thread == publisher && point.nth == 0) point.nth = syncs[thread];
+              });
   return point;
 }
 

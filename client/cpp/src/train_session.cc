@@ -173,15 +173,12 @@ void TrainSession::KeepConnected() {
            changed_.wait_until(lock, next) == std::cv_status::no_timeout) {
     }
   }
-  if (const absl::Status failure = failure_; !failure.ok()) {
-    lock.unlock();
-    saves_.OnLost(failure);
-    lock.lock();
-  }
+  const absl::Status why = failure_.ok() ? absl::CancelledError("the run was closed") : failure_;
+  lock.unlock();
+  saves_.OnLost(why);
+  lock.lock();
   ended_ = true;
   changed_.notify_all();
-  lock.unlock();
-  saves_.OnReconnected({});  // no outcome will be told any more
 }
 
 absl::Status TrainSession::RunStream() {
@@ -267,7 +264,7 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
     }
   }
   AdoptOpenSaves(welcome);
-  saves_.OnReconnected(open);
+  saves_.OnReconnected(open, welcome.durable_seq());
   std::lock_guard lock(mutex_);
   welcome_ = std::move(welcome);
   link_ = Link::kUp;

@@ -32,6 +32,10 @@ std::string Label(const v1::Checkpoint& save) {
   return fmt::format("{} ({})", save.name(), save.placements(0).filepath());
 }
 
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 }  // namespace
 
 // A call that can be cancelled from outside while it lasts.
@@ -89,10 +93,13 @@ void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
   PutOnItsWay(found->second);
 }
 
-void Uploader::AwaitStaged(const std::string& save) {
+void Uploader::AwaitStaged(const std::string& save, uint64_t seq) {
   std::lock_guard lock(mutex_);
   auto& awaited = saves_[save];
-  if (awaited == nullptr) awaited = std::make_shared<Save>(Save{.name = save, .label = save});
+  if (awaited == nullptr) {
+    awaited = std::make_shared<Save>(Save{.name = save, .label = save});
+    awaited->check = seq <= reconnected_seq_ && !Contains(open_, save);
+  }
   const auto told = std::find_if(unclaimed_.begin(), unclaimed_.end(),
                                  [&](const auto& outcome) { return outcome.save() == save; });
   if (told != unclaimed_.end()) {
@@ -178,11 +185,11 @@ void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
   changed_.notify_all();
 }
 
-void Uploader::OnReconnected(const std::vector<std::string>& open) {
+void Uploader::OnReconnected(const std::vector<std::string>& open, uint64_t durable_seq) {
   std::lock_guard lock(mutex_);
-  for (auto& [name, save] : saves_) {
-    save->check = std::find(open.begin(), open.end(), name) == open.end();
-  }
+  open_ = open;
+  reconnected_seq_ = durable_seq;
+  for (auto& [name, save] : saves_) save->check = !Contains(open, name);
   changed_.notify_all();
 }
 
@@ -243,7 +250,8 @@ absl::Status Uploader::AwaitOutcome(Save& save) {
   std::unique_lock lock(mutex_);
   // A daemon that tells nothing for long may be gone for good: that ends the wait, slowness does
   // not.
-  while (!changed_.wait_for(lock, options_.patience, [&] { return Told(save) || save.check || !lost_.ok(); })) {
+  while (!changed_.wait_for(lock, options_.patience,
+                            [&] { return Told(save) || save.check || !lost_.ok(); })) {
     lock.unlock();
     const absl::Status found = LookUp(save);
     if (!absl::IsNotFound(found)) return found;

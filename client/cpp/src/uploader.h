@@ -51,8 +51,9 @@ class Uploader final : public SaveListener {
   void AwaitSlot();
   // Puts a decided save on its way. The parts are held until it has ended.
   void Upload(const std::string& save, std::vector<PartBytes> parts);
-  // The same for a save whose bytes the daemon has already; it need not have been announced.
-  void AwaitStaged(const std::string& save);
+  // The same for a save whose bytes the daemon has already; it need not have been announced. `seq`
+  // is that of its event.
+  void AwaitStaged(const std::string& save, uint64_t seq);
   // Ends a decided save as failed and tells the daemon.
   void GiveUp(const std::string& save, const absl::Status& why);
 
@@ -66,7 +67,7 @@ class Uploader final : public SaveListener {
   void OnDecided(const v1::Checkpoint& save) override;
   bool Owes(const std::string& save) override;
   void OnOutcome(const v1::SaveOutcome& outcome) override;
-  void OnReconnected(const std::vector<std::string>& open) override;
+  void OnReconnected(const std::vector<std::string>& open, uint64_t durable_seq) override;
   void OnLost(const absl::Status& why) override;
 
  private:
@@ -112,7 +113,9 @@ class Uploader final : public SaveListener {
   std::vector<absl::Status> failures_;
   size_t more_failures_ = 0;  // beyond those kept
   std::map<grpc::ClientContext*, Save*> calls_;
-  absl::Status lost_;  // why no outcome comes any more
+  std::vector<std::string> open_;  // at the last reconnect
+  uint64_t reconnected_seq_ = 0;   // durable then
+  absl::Status lost_;              // why no outcome comes any more
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -57,7 +57,8 @@ TEST_F(CheckpointStoreTest, ACheckpointLivesAsLongAsItHasAName) {
 
 TEST_F(CheckpointStoreTest, CountsWhatItHolds) {
   ASSERT_OK(Commit(MakeSave("r", 1, {"best.h5"}), "four"));
-  ASSERT_OK(Drive(MakeSave("r", 2, {"best.h5"}), "sixsix", Step::kReceived));
+  ASSERT_OK(Drive(MakeSave("r", 2, {"best.h5"}), "", Step::kDecided));
+  ASSERT_OK(Upload({.run = "r", .save = "2", .stage_id = "", .part_count = 2}, "sixsix"));
   ASSERT_OK(Upload({.run = "r", .save = "", .stage_id = "s"}, "abc"));
   const auto stats = store_->Stats();
   ASSERT_OK(stats);

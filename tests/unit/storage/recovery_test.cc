@@ -40,13 +40,14 @@ TEST_F(RecoveryTest, HasNothingToDoAfterAnOrderlyEnd) {
   EXPECT_THAT(SaveFolders("staging"), ElementsAre("r@stage.s"));
 }
 
-// The crash points of a save that takes its name over from an older one.
+// The crash points of a save that takes its name over from an older one. A save whose last part had
+// come, or whose stage had been adopted, once waited for bytes that nobody was going to send.
 TEST_F(RecoveryTest, GoesOnFromEveryStep) {
   const struct {
     Step last;
     const char* seen;
     int64_t completed, open, projected, evicted;
-  } cases[] = {{Step::kDecided, "one", 0, 1, 0, 0},   {Step::kReceived, "one", 0, 1, 0, 0},
+  } cases[] = {{Step::kDecided, "one", 0, 1, 0, 0},   {Step::kReceived, "one", 1, 0, 0, 0},
                {Step::kPublished, "one", 1, 0, 0, 0}, {Step::kApplied, "two", 0, 0, 1, 1},
                {Step::kProjected, "two", 0, 0, 0, 1}, {Step::kEvicted, "two", 0, 0, 0, 0}};
   for (const auto projection :
@@ -69,7 +70,7 @@ TEST_F(RecoveryTest, GoesOnFromEveryStep) {
         const auto snapshot = store_->LoadRun("r");
         ASSERT_OK(snapshot);
         ASSERT_EQ(snapshot->open_saves.size(), 1u);
-        EXPECT_EQ(snapshot->published.size(), c.last == Step::kPublished ? 1u : 0u);
+        EXPECT_EQ(snapshot->published.size(), c.last == Step::kDecided ? 0u : 1u);
         ASSERT_OK(Commit(snapshot->open_saves[0], "two"));
       }
       EXPECT_EQ(Seen("r", "best.h5"), "two");
@@ -88,7 +89,8 @@ TEST_F(RecoveryTest, NamesTheRunsThatHaveToGoOn) {
   ASSERT_OK(Drive(MakeSave("b", 1, {"x"}), "1", Step::kPublished));
   ASSERT_OK(Drive(MakeSave("b", 2, {"y"}), "2", Step::kPublished));
   ASSERT_OK(Drive(MakeSave("a", 1, {"x"}), "3", Step::kPublished));
-  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "4", Step::kReceived));
+  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "", Step::kDecided));
+  ASSERT_OK(Upload({.run = "r", .save = "1", .stage_id = "", .part_count = 2}, "4"));
   Reopen();
   EXPECT_THAT(store_->unfinished_runs(), ElementsAre("a", "b"));
   EXPECT_EQ(Report().completed_saves(), 3);
@@ -96,7 +98,8 @@ TEST_F(RecoveryTest, NamesTheRunsThatHaveToGoOn) {
 }
 
 TEST_F(RecoveryTest, KeepsTheBytesOfPendingSaves) {
-  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "abc", Step::kReceived));
+  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "", Step::kDecided));
+  ASSERT_OK(Upload({.run = "r", .save = "1", .stage_id = "", .part_count = 2}, "abc"));
   Reopen();
   const auto writer = store_->OpenPart({.run = "r", .save = "1", .stage_id = ""});
   ASSERT_OK(writer);
@@ -131,7 +134,8 @@ TEST_F(RecoveryTest, RemovesWhatNothingRefersTo) {
 }
 
 TEST_F(RecoveryTest, RemovesHalfWrittenRecordsOfPendingSaves) {
-  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "abc", Step::kReceived));
+  ASSERT_OK(Drive(MakeSave("r", 1, {"x"}), "", Step::kDecided));
+  ASSERT_OK(Upload({.run = "r", .save = "1", .stage_id = "", .part_count = 2}, "abc"));
   WriteFile(data_ + "/staging/r@1/..weights.session.tmp", "half");
   WriteFile(data_ + "/staging/r@1/.manifest.json.tmp", "half");
   Reopen();

@@ -17,6 +17,7 @@ using ckpt::testing::SaveAtEpochEnds;
 using ::testing::HasSubstr;
 
 constexpr char kSave[] = "runs/run/checkpoints/1";
+constexpr uint64_t kSeq = 3;  // of the event that was staged for
 
 class UploaderTest : public RunTest {
  protected:
@@ -179,7 +180,7 @@ class StagedSaveTest : public ::testing::Test {
 };
 
 TEST_F(StagedSaveTest, EndsWithItsOutcome) {
-  uploader_.AwaitStaged(kSave);
+  uploader_.AwaitStaged(kSave, kSeq);
   EXPECT_TRUE(uploader_.Owes(kSave));
   uploader_.OnOutcome(Committed());
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
@@ -188,7 +189,7 @@ TEST_F(StagedSaveTest, EndsWithItsOutcome) {
 
 TEST_F(StagedSaveTest, TheOutcomeMayComeFirst) {
   uploader_.OnOutcome(Committed());
-  uploader_.AwaitStaged(kSave);
+  uploader_.AwaitStaged(kSave, kSeq);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
@@ -196,8 +197,8 @@ TEST_F(StagedSaveTest, WhatWasCommittedWhileTheStreamWasDownIsLookedUp) {
   v1::Checkpoint committed;
   committed.set_name(kSave);
   daemon_.AddCheckpoint(committed, {});
-  uploader_.AwaitStaged(kSave);
-  uploader_.OnReconnected({});
+  uploader_.AwaitStaged(kSave, kSeq);
+  uploader_.OnReconnected({}, kSeq);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
@@ -216,15 +217,26 @@ TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
 }
 
 TEST_F(StagedSaveTest, WhatIsBeingCommittedAfterAReconnectIsWaitedFor) {
-  uploader_.AwaitStaged(kSave);
-  uploader_.OnReconnected({});
+  uploader_.AwaitStaged(kSave, kSeq);
+  uploader_.OnReconnected({}, kSeq);
   uploader_.OnOutcome(Committed());
+  EXPECT_TRUE(uploader_.AwaitIdle().ok());
+}
+
+// The daemon was killed before it answered, and finished the commit when it was started again. The
+// answer came again, its save's outcome did not, and was waited for without end.
+TEST_F(StagedSaveTest, WhatWasCommittedBeforeItsDecisionCameIsLookedUp) {
+  v1::Checkpoint committed;
+  committed.set_name(kSave);
+  daemon_.AddCheckpoint(committed, {});
+  uploader_.OnReconnected({}, kSeq);
+  uploader_.AwaitStaged(kSave, kSeq);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
 // A trainer that had been replaced while it waited for an outcome waited for ever.
 TEST_F(StagedSaveTest, IsNotWaitedForWhenTheSessionIsLost) {
-  uploader_.AwaitStaged(kSave);
+  uploader_.AwaitStaged(kSave, kSeq);
   uploader_.OnLost(WriterFenced("run", 0, 1, 2));
   EXPECT_EQ(ReasonOf(uploader_.AwaitIdle()), v1::ERROR_REASON_WRITER_FENCED);
 }
@@ -234,7 +246,7 @@ TEST_F(StagedSaveTest, IsLookedUpWhenTheSessionWasLostBefore) {
   committed.set_name(kSave);
   daemon_.AddCheckpoint(committed, {});
   uploader_.OnLost(WriterFenced("run", 0, 1, 2));
-  uploader_.AwaitStaged(kSave);
+  uploader_.AwaitStaged(kSave, kSeq);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
