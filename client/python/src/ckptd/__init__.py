@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Optional
+
+from ckptd.checkpoint import Checkpoint
+from ckptd.client import Client
 from ckptd.errors import (
     ClosedError,
     DataLossError,
@@ -12,21 +17,55 @@ from ckptd.errors import (
     SaveError,
     UnavailableError,
 )
+from ckptd.history import Checkpoints, History, Series
 from ckptd.policy import CheckpointPolicy, StorageOptions
 from ckptd.run import Run
 from ckptd.version import __version__
 
 __all__ = [
+    "Checkpoint",
     "CheckpointPolicy",
+    "Checkpoints",
+    "Client",
     "ClosedError",
     "DataLossError",
     "Error",
     "FencedError",
+    "History",
     "InvalidArgumentError",
     "NotFoundError",
     "Run",
     "SaveError",
+    "Series",
     "StorageOptions",
     "UnavailableError",
     "__version__",
+    "best",
+    "checkpoints",
+    "history",
 ]
+
+
+def best(
+    run: str, metric: str = "", *, mode: str = "", policy: str = "", server: Optional[str] = None
+) -> Checkpoint:
+    """The best checkpoint of a run, by its policy or by `metric`; see Client.best."""
+    return Client(server).best(run, metric, mode=mode, policy=policy)
+
+
+def checkpoints(
+    run: Optional[str] = None,
+    *,
+    filter: str = "",
+    order_by: str = "",
+    server: Optional[str] = None,
+) -> Checkpoints:
+    """The checkpoints of one run, or of all; see Client.checkpoints."""
+    return Client(server).checkpoints(run, filter=filter, order_by=order_by)
+
+
+def history(
+    run: str, metrics: Optional[Sequence[str]] = None, *, server: Optional[str] = None
+) -> History:
+    """The recorded metrics of a run; see Client.history."""
+    return Client(server).history(run, metrics)

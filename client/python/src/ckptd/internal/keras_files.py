@@ -1,0 +1,125 @@
+"""Keras models as files of Keras's own formats, by way of memory rather than the disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ckptd import safetensors
+from ckptd.internal.parts import PartContent
+
+WEIGHTS_FORMATS = (".weights.h5", ".safetensors")
+MODEL_FORMATS = (".keras", ".h5")
+# Of a .keras file, which is a zip: the weights, in the format of .weights.h5.
+_WEIGHTS_MEMBER = "model.weights.h5"
+_MEMORY = "/dev/shm"
+
+
+def format_of(filepath: str) -> str:
+    """The ending that says how a file is written; "" for an unknown one."""
+    for ending in (*WEIGHTS_FORMATS, *MODEL_FORMATS):
+        if filepath.endswith(ending):
+            return ending
+    return ""
+
+
+def serialize(model: Any, ending: str) -> PartContent:
+    """What Keras itself would write to a file with that ending."""
+    if ending == ".safetensors":
+        return safetensors.Content(arrays_of(model))
+    with _scratch() as folder:
+        path = os.path.join(folder, "model" + ending)
+        if ending in WEIGHTS_FORMATS:
+            model.save_weights(path, overwrite=True)
+        else:
+            model.save(path, overwrite=True)
+        return Path(path).read_bytes()
+
+
+def arrays_of(model: Any) -> dict[str, safetensors.Array]:
+    """The weights by their paths, numbered where paths are equal."""
+    arrays: dict[str, safetensors.Array] = {}
+    for variable in model.weights:
+        path = getattr(variable, "path", variable.name)
+        name = path
+        number = 2
+        while name in arrays:
+            name = f"{path}.{number}"
+            number += 1
+        value = variable.numpy() if hasattr(variable, "numpy") else variable
+        arrays[name] = np.asarray(value)
+    return arrays
+
+
+def load(model: Any, content: Any, filepath: str) -> None:
+    """Loads what `serialize` made, and the state of a compiled model's optimizer where it is in it.
+    Code in a file is never run: of a whole model only the weights are taken.
+
+    Errors: those of Keras when it does not fit; ValueError for another format.
+    """
+    ending = format_of(filepath)
+    if ending == ".safetensors":
+        _load_arrays(model, safetensors.load(content)[0])
+        return
+    if not ending:
+        raise ValueError(f"{filepath!r} does not end in one of Keras's formats")
+    with _scratch() as folder:
+        path = os.path.join(folder, "model" + ending)
+        Path(path).write_bytes(content)
+        if ending == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                path = archive.extract(_WEIGHTS_MEMBER, folder)
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and not getattr(optimizer, "built", True):
+            optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+
+
+def is_maximized(model: Any, monitor: str) -> bool:
+    """Whether `monitor` is one of the model's metrics, and one of which more is better."""
+    compiled = getattr(model, "_compile_metrics", None)
+    wanted = monitor[len("val_") :] if monitor.startswith("val_") else monitor
+    for metric in _flatten(getattr(compiled, "_user_metrics", None)):
+        if isinstance(metric, str):
+            metric = _metric_named(metric)
+        if getattr(metric, "name", None) == wanted:
+            return bool(getattr(metric, "_direction", None) == "up")
+    return False
+
+
+def _metric_named(name: str) -> Any:
+    import keras
+
+    try:
+        found = keras.metrics.get(name)
+        return found() if isinstance(found, type) else found
+    except (TypeError, ValueError):
+        return None
+
+
+def _flatten(metrics: Any) -> list[Any]:
+    if isinstance(metrics, dict):
+        return [one for value in metrics.values() for one in _flatten(value)]
+    if isinstance(metrics, (list, tuple)):
+        return [one for value in metrics for one in _flatten(value)]
+    return [metrics]
+
+
+def _load_arrays(model: Any, arrays: dict[str, safetensors.Array]) -> None:
+    own = arrays_of(model)
+    if own.keys() != arrays.keys():
+        odd = sorted(own.keys() ^ arrays.keys())[0]
+        where = "model" if odd in own else "file"
+        raise ValueError(f"the file does not fit the model: only the {where} has {odd!r}")
+    model.set_weights([arrays[name] for name in own])
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(
+        prefix="ckptd-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None
+    )
