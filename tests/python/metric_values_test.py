@@ -7,7 +7,6 @@ import fractions
 import unittest
 
 import numpy as np
-
 from ckptd.internal.metric_values import is_integer, to_number
 
 

@@ -9,11 +9,10 @@ import sys
 import textwrap
 import unittest
 
-import numpy as np
-from run_test import BEST, RunTestCase
-
 import ckptd
+import numpy as np
 from ckptd import v1
+from run_test import BEST, RunTestCase
 
 
 class Errors(RunTestCase):

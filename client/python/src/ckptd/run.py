@@ -22,7 +22,7 @@ from ckptd.errors import ClosedError, Error, UnavailableError, make_error
 from ckptd.internal import exit_guard
 from ckptd.internal.arguments import suggests_arguments
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
-from ckptd.internal.late_decisions import LateDecisions
+from ckptd.internal.late_decisions import LateDecisions, Moment
 from ckptd.internal.metric_values import to_numbers
 from ckptd.internal.parts import BufferPool, Parts, Snapshot
 from ckptd.internal.train_session import Ask, SessionOptions, TrainSession
@@ -42,6 +42,7 @@ _STARTS = {
     "create": v1.Hello.START_CREATE,
 }
 _PATIENCE = 600.0
+_ALWAYS_QUIET = 2**63 - 1
 _MAX_INDEX = 2**53
 
 
@@ -71,6 +72,7 @@ class Run:
         print_decision: Callable[[v1.Decision], None] = print_decision,
         notify: Callable[[str], None] = print_notice,
         on_committed: Optional[OnCommitted] = None,
+        on_lost: Optional[Callable[[Moment], None]] = None,
     ) -> None:
         """Connects and says Hello.
 
@@ -90,6 +92,7 @@ class Run:
         max_uploads: saves on their way at once; when reached, the next SAVE waits for one to end.
         print_decision: shows a decision's words. notify: told when the daemon is lost and back.
         on_committed: called on an upload thread for every checkpoint, its bytes still at hand.
+        on_lost: called by `close` for every moment that was kept and that no daemon decided on.
 
         Errors: UnavailableError, InvalidArgumentError, and those of TrainingService.Train.
         """
@@ -107,6 +110,7 @@ class Run:
         self._policies = [policy.to_message() for policy in policies]
         self._epoch = 0  # of the newest epoch begin
         self._closed = False
+        self._on_lost = on_lost
         self._late = LateDecisions(max_buffered_bytes)
         self._pool = BufferPool(max_free=max_uploads)
         if reconnect_timeout is None:
@@ -141,6 +145,7 @@ class Run:
                 hello=hello,
                 reconnect_timeout=reconnect_timeout,
                 max_buffered_events=max_buffered_events,
+                quiet_batches=_ALWAYS_QUIET if _only_epochs(self._policies) else 0,
                 notify=notify,
             ),
             self._uploader,
@@ -245,12 +250,17 @@ class Run:
         self._check_usable()
         try:
             if timeout is None and self._warns and not self._session.is_up:
-                timeout = self._exit_timeout
+                # One that never was there is not waited for once more.
+                timeout = self._exit_timeout if self._session.welcome is not None else 0.0
             self.flush(timeout)
         except UnavailableError as error:
             if not self._warns:
                 raise
             self._notify(error.message)
+            for moment in self._late.take_all():
+                if self._on_lost is not None:
+                    self._on_lost(moment)
+                moment.release()
         finally:
             for decision in self._session.take_unasked():
                 for save in decision.saves:
@@ -406,6 +416,10 @@ class Run:
         self._control.close()
         self._bulk.close()
         exit_guard.unregister(self)
+
+
+def _only_epochs(policies: Sequence[v1.CheckpointPolicy]) -> bool:
+    return bool(policies) and not any(p.save_freq.HasField("number_value") for p in policies)
 
 
 def _index(what: str, value: Any) -> int:

@@ -168,7 +168,8 @@ def unpack(
 
 def _bare(model: torch.nn.Module) -> Any:
     """Without the wrapper of distributed training, whose names differ."""
-    return model.module if hasattr(model, "module") and len(list(model.children())) == 1 else model
+    wrappers = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    return model.module if isinstance(model, wrappers) else model
 
 
 def _array(tensor: Any) -> safetensors.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import zipfile
@@ -17,6 +18,7 @@ WEIGHTS_FORMATS = (".weights.h5", ".safetensors")
 MODEL_FORMATS = (".keras", ".h5")
 # Of a .keras file, which is a zip: the weights, in the format of .weights.h5.
 _WEIGHTS_MEMBER = "model.weights.h5"
+_ORDER = "ckptd.order"  # of the weights, by their names
 _MEMORY = "/dev/shm"
 
 
@@ -31,7 +33,8 @@ def format_of(filepath: str) -> str:
 def serialize(model: Any, ending: str) -> PartContent:
     """What Keras itself would write to a file with that ending."""
     if ending == ".safetensors":
-        return safetensors.Content(arrays_of(model))
+        arrays = arrays_of(model)
+        return safetensors.Content(arrays, {_ORDER: json.dumps(list(arrays))})
     with _scratch() as folder:
         path = os.path.join(folder, "model" + ending)
         if ending in WEIGHTS_FORMATS:
@@ -64,7 +67,9 @@ def load(model: Any, content: Any, filepath: str) -> None:
     """
     ending = format_of(filepath)
     if ending == ".safetensors":
-        _load_arrays(model, safetensors.load(content)[0])
+        arrays, metadata = safetensors.load(content)
+        # By place, as names of layers count up in every process.
+        model.set_weights([arrays[name] for name in json.loads(metadata[_ORDER])])
         return
     if not ending:
         raise ValueError(f"{filepath!r} does not end in one of Keras's formats")
@@ -108,15 +113,6 @@ def _flatten(metrics: Any) -> list[Any]:
     if isinstance(metrics, (list, tuple)):
         return [one for value in metrics for one in _flatten(value)]
     return [metrics]
-
-
-def _load_arrays(model: Any, arrays: dict[str, safetensors.Array]) -> None:
-    own = arrays_of(model)
-    if own.keys() != arrays.keys():
-        odd = sorted(own.keys() ^ arrays.keys())[0]
-        where = "model" if odd in own else "file"
-        raise ValueError(f"the file does not fit the model: only the {where} has {odd!r}")
-    model.set_weights([arrays[name] for name in own])
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

@@ -10,6 +10,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from ckptd import v1
@@ -17,6 +18,8 @@ from ckptd.checkpoint import Checkpoint
 from ckptd.client import Client
 from ckptd.errors import Error, SaveError
 from ckptd.internal import keras_files
+from ckptd.internal.download import write_durably
+from ckptd.internal.late_decisions import Moment, improves
 from ckptd.internal.local_winners import LocalWinners, Template, check_is_no_folder
 from ckptd.internal.parts import PartContent, Snapshot
 from ckptd.internal.run_names import RunChoice, choose_run
@@ -41,6 +44,8 @@ class Member(Protocol):
     run_name: Optional[str]
     resume: bool
     on_unavailable: str
+    monitor: str
+    save_best_only: bool
     save_weights_only: bool
     load_weights_on_restart: bool
     wants_batches: bool
@@ -64,6 +69,7 @@ class Fit:
         self._run: Optional[Run] = None
         self._winners = LocalWinners()
         self._raised: Optional[Exception] = None  # while a snapshot was taken
+        self._without: dict[str, float] = {}  # best values that no daemon knows of, by policy
 
     @staticmethod
     def join(model: Any, member: Member) -> Fit:
@@ -112,6 +118,7 @@ class Fit:
                 on_unavailable=lead.on_unavailable,
                 print_decision=self._print,
                 on_committed=self._place,
+                on_lost=self._decide_without,
             )
             if choice.found is not None and lead.resume:
                 self._place_known_winners(client, choice.name)
@@ -223,3 +230,23 @@ class Fit:
             if member is not None:
                 path = member.template.local(placement.filepath)
                 self._winners.place(path, number, iter([snapshot.parts[0].view]))
+
+    def _decide_without(self, moment: Moment) -> None:
+        """No daemon came back: the script finds what it would have without one. Only epoch ends;
+        which batch was due is not known."""
+        if moment.event.kind != v1.Event.KIND_EPOCH_END:
+            return
+        states = {state.policy: state.best for state in self.run.info.policy_states}
+        for name, member in self._by_policy.items():
+            best = self._without.get(name, states.get(name))
+            payload = v1.Checkpoint.PAYLOAD_FULL
+            if member.save_weights_only:
+                payload = v1.Checkpoint.PAYLOAD_WEIGHTS
+            snapshot = moment.snapshots.get(payload)
+            if snapshot is None or not improves(member.policy(()), moment.logs, best):
+                continue
+            if member.save_best_only:
+                self._without[name] = moment.logs[member.monitor]
+            path = member.template.filepath.format(epoch=moment.event.epoch + 1, **moment.logs)
+            write_durably(Path(path), iter([snapshot.parts[0].view]))
+            print_notice(f"{path} is written without a daemon")

@@ -10,6 +10,7 @@ from typing import Callable, Optional
 from ckptd import v1
 from ckptd.internal.metric_values import Number
 from ckptd.internal.parts import Snapshot
+from ckptd.policy import CheckpointPolicy
 
 
 @dataclass
@@ -26,6 +27,22 @@ class Moment:
         for snapshot in self.snapshots.values():
             snapshot.release()
         self.snapshots.clear()
+
+
+def improves(policy: CheckpointPolicy, logs: Mapping[str, Number], best: Optional[float]) -> bool:
+    """What the reference would decide at an epoch's end; `best` is None while there is none."""
+    if not policy.save_best_only:
+        return True
+    value = logs.get(policy.monitor)
+    if value is None:
+        return False
+    by_name = "acc" in policy.monitor or policy.monitor.startswith("fmeasure")
+    maximize = policy.mode == "max" or (policy.mode != "min" and by_name)
+    if best is None:
+        best = policy.initial_value_threshold
+    if best is None:
+        best = float("-inf" if maximize else "inf")
+    return value > best if maximize else value < best
 
 
 class LateDecisions:
@@ -67,6 +84,11 @@ class LateDecisions:
             if moment.event.seq == seq:
                 return moment.snapshots.pop(payload, None)
         return None
+
+    def take_all(self) -> list[Moment]:
+        """Oldest first; they are the caller's to release."""
+        moments, self._moments = self._moments, []
+        return moments
 
     def forget(self, seq: int) -> None:
         """That event has been decided on."""

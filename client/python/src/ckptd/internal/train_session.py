@@ -53,6 +53,8 @@ class SessionOptions:
     hello: v1.Hello  # of a new process
     reconnect_timeout: float  # seconds
     max_buffered_events: int
+    # Batch ends that no policy acts on, as far as is known before the daemon has said so.
+    quiet_batches: int
     # Told, on the session's thread, when the daemon is lost and when it is back.
     notify: Callable[[str], None]
 
@@ -97,6 +99,7 @@ class TrainSession:
         self._newest_decided = 0
         self._log = EventLog()
         self._quiet = QuietCounter()
+        self._quiet.restart(options.quiet_batches)
         self._welcome: Optional[v1.Welcome] = None
         self._stream: Optional[_Stream] = None
         self._lost_since = time.monotonic()
