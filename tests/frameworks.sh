@@ -49,8 +49,9 @@ step "mypy, ruff, wheel and sdist"
 (
   cd client/python
   "../../$venv/bin/mypy"
-  "../../$venv/bin/ruff" check --quiet . ../../tests/python ../examples
-  "../../$venv/bin/ruff" format --quiet --check . ../../tests/python ../examples
+  sources=(--quiet --config pyproject.toml . ../../tests/python ../examples)
+  "../../$venv/bin/ruff" check "${sources[@]}"
+  "../../$venv/bin/ruff" format --check "${sources[@]}"
 )
 "$venv/bin/python" -m build --outdir build/python-packages client/python >build/python-packages.log 2>&1 || {
   cat build/python-packages.log

@@ -7,6 +7,7 @@ import fractions
 import unittest
 
 import numpy as np
+
 from ckptd.internal.metric_values import is_integer, to_number
 
 

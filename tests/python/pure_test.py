@@ -6,6 +6,7 @@ import random
 import unittest
 
 import numpy as np
+
 from ckptd import v1
 from ckptd.errors import make_error
 from ckptd.internal.backoff import Backoff, Retry

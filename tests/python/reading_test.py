@@ -5,10 +5,11 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-import ckptd
 import numpy as np
-from ckptd import safetensors
 from daemon import DaemonTestCase
+
+import ckptd
+from ckptd import safetensors
 
 
 class Reading(DaemonTestCase):

@@ -8,10 +8,11 @@ import unittest
 from contextlib import redirect_stdout
 from typing import Any
 
-import ckptd
 import numpy as np
-from ckptd import v1
 from daemon import DaemonTestCase
+
+import ckptd
+from ckptd import v1
 
 BEST = ckptd.CheckpointPolicy("best", "w-{epoch:02d}", save_best_only=True, mode="min")
 BATCHES = ckptd.CheckpointPolicy("batches", "b-{batch}", save_freq=2, save_weights_only=True)

@@ -9,10 +9,11 @@ import sys
 import textwrap
 import unittest
 
-import ckptd
 import numpy as np
-from ckptd import v1
 from run_test import BEST, RunTestCase
+
+import ckptd
+from ckptd import v1
 
 
 class Errors(RunTestCase):

@@ -9,8 +9,9 @@ import sys
 import unittest
 from pathlib import Path
 
-import ckptd
 from daemon import DaemonTestCase
+
+import ckptd
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "client" / "examples"
 EXAMPLE = os.environ["EXAMPLE"]

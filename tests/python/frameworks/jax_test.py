@@ -5,12 +5,13 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-import ckptd
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ckptd.jax import load_state, pack, save_state, unpack
 from daemon import DaemonTestCase
+
+import ckptd
+from ckptd.jax import load_state, pack, save_state, unpack
 
 
 def tree(scale: float) -> Any:

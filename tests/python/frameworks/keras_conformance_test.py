@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from ckptd.keras import ModelCheckpoint
 from keras_testing import KerasTestCase, fit, make_model, names
+
+from ckptd.keras import ModelCheckpoint
 
 WEIGHTS = {"save_weights_only": True}
 CASES: list[tuple[str, dict[str, Any]]] = [

@@ -10,10 +10,11 @@ import textwrap
 import unittest
 from typing import Any, Callable
 
-import ckptd
 import keras
-from ckptd import v1
 from keras_testing import KerasTestCase, Scripted, fit, make_model, names
+
+import ckptd
+from ckptd import v1
 
 BEST: dict[str, Any] = {"save_weights_only": True, "save_best_only": True}
 

@@ -6,10 +6,11 @@ import unittest
 import warnings
 from typing import Any
 
-import ckptd
 import numpy as np
-from ckptd.keras import ModelCheckpoint
 from keras_testing import KerasTestCase, Scripted, fit, make_model, names
+
+import ckptd
+from ckptd.keras import ModelCheckpoint
 
 W = {"save_weights_only": True}
 BEST = {**W, "save_best_only": True}

@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from ckptd.keras import ModelCheckpoint
 from daemon import DaemonTestCase
+
+from ckptd.keras import ModelCheckpoint
 
 BATCH = 8
 BATCHES = 5  # of an epoch

@@ -5,9 +5,10 @@ from __future__ import annotations
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-import ckptd
 import numpy as np
 from daemon import DaemonTestCase
+
+import ckptd
 
 
 class Frames(DaemonTestCase):

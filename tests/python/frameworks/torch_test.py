@@ -6,12 +6,13 @@ import os
 import unittest
 from typing import Any
 
-import ckptd
 import torch
 import torch.multiprocessing as multiprocessing
+from daemon import DaemonTestCase
+
+import ckptd
 from ckptd import safetensors
 from ckptd.torch import load_state, pack, save_state, start_run, unpack
-from daemon import DaemonTestCase
 
 POLICIES = [
     ckptd.CheckpointPolicy("best", "best.safetensors", save_best_only=True, save_weights_only=True),
