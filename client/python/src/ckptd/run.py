@@ -42,6 +42,7 @@ _STARTS = {
     "create": v1.Hello.START_CREATE,
 }
 _PATIENCE = 600.0
+_NEVER_SEEN_TIMEOUT = 5.0
 _ALWAYS_QUIET = 2**63 - 1
 _MAX_INDEX = 2**53
 
@@ -244,14 +245,16 @@ class Run:
     def close(self, timeout: Optional[float] = None) -> None:
         """Flush, then ends the stream. Later event calls raise ClosedError; closing again does
         nothing. The run is closed whatever is raised. With on_unavailable="warn" a daemon that is
-        away is waited for exit_timeout seconds, and what is then lost is a notice, not an error."""
+        away is waited for exit_timeout seconds (5 at most if it never answered), and what is then
+        lost is a notice, not an error."""
         if self._closed:
             return
         self._check_usable()
         try:
             if timeout is None and self._warns and not self._session.is_up:
-                # One that never was there is not waited for once more.
-                timeout = self._exit_timeout if self._session.welcome is not None else 0.0
+                timeout = self._exit_timeout
+                if self._session.welcome is None:  # it never was there
+                    timeout = min(timeout, _NEVER_SEEN_TIMEOUT)
             self.flush(timeout)
         except UnavailableError as error:
             if not self._warns:
