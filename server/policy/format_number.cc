@@ -6,8 +6,8 @@
 
 #include "server/policy/float_parts.h"
 #include "server/policy/layout.h"
-#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstddef>
 
 #include "absl/status/status.h"
-#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 

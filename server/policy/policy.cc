@@ -7,10 +7,10 @@
 #include "server/policy/decide.h"
 #include "server/policy/file_name.h"
 #include "server/policy/save_freq.h"
-#include "storage/base/utf8.h"
 #include "server/policy/words.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {

@@ -56,7 +56,8 @@ absl::Status Index(const MetricValue& value, std::string_view path) {
   return TemplateType(fmt::format("'{}' object is not subscriptable", PythonName(TypeOf(value))));
 }
 
-// Follows what comes after a field's first name: nothing, or `.attribute` and `[index]` in any order.
+// Follows what comes after a field's first name: nothing, or `.attribute` and `[index]` in any
+// order.
 absl::StatusOr<MetricValue> Follow(MetricValue value, std::string_view path) {
   while (!path.empty()) {
     if (path[0] == '[') return Index(value, path);

@@ -12,8 +12,8 @@
 
 #include "server/policy/format_number.h"
 #include "server/policy/python_repr.h"
-#include "storage/base/utf8.h"
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt::policy {
 namespace {
