@@ -14,6 +14,8 @@ packages=(
   libbenchmark-dev libgmock-dev libgtest-dev
   # The Python package
   python3 python3-grpcio python3-numpy python3-protobuf
+  # Crash tests: system calls that fail, disks that lose their power
+  btrfs-progs e2fsprogs fuse3 libnbd-bin mount nbdkit strace xfsprogs
 )
 
 die() {

@@ -142,6 +142,11 @@ void RunActor::ProjectAndEvict(v1::Checkpoint checkpoint, const storage::ApplyRe
       spdlog::error("run {}: checkpoint {} is stored, but has no name yet: {}", run_, id,
                     MessageOf(projected.status()));
     }
+    if (!projected.ok()) {
+      for (v1::Placement& placement : *checkpoint.mutable_placements()) {
+        placement.set_projection_error(std::string(MessageOf(projected.status())));
+      }
+    }
     if (when_visible) answer(projected.ok() ? *std::move(projected) : std::move(checkpoint));
     for (const v1::Eviction& eviction : evictions) {
       if (absl::Status status = services_.store.Evict(eviction); !status.ok()) {

@@ -33,6 +33,7 @@ using integration::Process;
 using integration::ScratchFolder;
 
 constexpr int kTrainSeconds = 60;
+constexpr int kKillSeconds = 5;      // until a kill is through
 constexpr int kPatienceSeconds = 2;  // of a trainer whose daemon is gone
 
 enum class Crashed { kNever, kBeforeTheIndexKnows, kBeforeTheNameIsThere };
@@ -193,8 +194,12 @@ void Sweep::Disturb(const Injection* injection) {
   fs::remove(trace_);
   const std::unique_ptr<Process> tracer = Attach(daemon_.process().pid(), trace_, injection);
   TrainOneEpoch();
-  // Deletions follow the answer, on the one disk thread that this waits for.
-  client_.GetStatus().status().IgnoreError();
+  // Deletions follow the answer, on the one disk thread that GetStatus waits for.
+  if (injection != nullptr && injection->effect == kEffects[0]) {
+    EndsWithin(daemon_.process(), kKillSeconds);
+  } else {
+    client_.GetStatus().status().IgnoreError();
+  }
   tracer->Signal(SIGTERM);
   tracer->Wait();
 }
