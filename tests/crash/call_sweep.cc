@@ -83,7 +83,6 @@ class Sweep {
   const Flags& flags_;
   const ScratchFolder folder_;
   DaemonProcess daemon_{folder_, {"--config", folder_ / "ckptd.yaml"}};
-  Client client_{{.server = daemon_.server()}};
   const Plan plan_ = PlanOf("ring-0");
   const std::string journal_ = folder_ / "journal";
   const std::string trace_ = folder_ / "trace";
@@ -198,7 +197,7 @@ void Sweep::Disturb(const Injection* injection) {
   if (injection != nullptr && injection->effect == kEffects[0]) {
     EndsWithin(daemon_.process(), kKillSeconds);
   } else {
-    client_.GetStatus().status().IgnoreError();
+    Client({.server = daemon_.server()}).GetStatus().status().IgnoreError();
   }
   tracer->Signal(SIGTERM);
   tracer->Wait();
@@ -238,9 +237,10 @@ void Sweep::TrainOneEpoch() {
 }
 
 std::string Sweep::Check(bool with_names) {
+  Client client({.server = daemon_.server()});
   std::string wrong;
   for (const Violation& violation :
-       CheckRun(client_, daemon_.data_dir(), plan_, ReadJournal(journal_))) {
+       CheckRun(client, daemon_.data_dir(), plan_, ReadJournal(journal_))) {
     if (with_names || violation.broken != Broken::kVisible) wrong += Text({violation});
   }
   return wrong;

@@ -37,8 +37,7 @@ struct Flags {
 
 class KillRounds {
  public:
-  explicit KillRounds(const Flags& flags)
-      : flags_(flags), daemon_(folder_), client_({.server = daemon_.server()}) {}
+  explicit KillRounds(const Flags& flags) : flags_(flags), daemon_(folder_) {}
 
   // Whether every promise was kept.
   bool Run();
@@ -49,13 +48,17 @@ class KillRounds {
   // Until the daemon has ended.
   void Disturb(const Round& round);
   void Take(const Step& step);
+  // Of the running daemon. A connection that has seen the one before fails for a while.
+  Violations Check() {
+    Client client({.server = daemon_.server()});
+    return fleet_->Check(&client, daemon_.data_dir());
+  }
   bool EndGeneration();
   bool Complain(const std::string& what);
 
   const Flags& flags_;
   const ScratchFolder folder_;
   DaemonProcess daemon_;
-  Client client_;
   std::unique_ptr<Fleet> fleet_;
   int trainers_killed_ = 0;
   int killed_at_points_ = 0;
@@ -94,7 +97,7 @@ bool KillRounds::RunRound(const Round& round) {
     // Killed before it could be asked; the next round will.
     return true;
   }
-  const Violations found = fleet_->Check(&client_, daemon_.data_dir());
+  const Violations found = Check();
   // Unless it was killed under the questions; a tracer takes its time to let it go.
   if (!found.empty() && !EndsWithin(daemon_.process(), round.point.has_value() ? kEndSeconds : 0)) {
     return Complain(Text(found));
@@ -169,11 +172,12 @@ bool KillRounds::EndGeneration() {
   if (!daemon_.Start()) return Complain("ckptd does not start\n");
   fleet_->ContinueAll();
   if (const std::string wrong = fleet_->Finish(); !wrong.empty()) return Complain(wrong);
-  if (const Violations found = fleet_->Check(&client_, daemon_.data_dir()); !found.empty()) {
+  if (const Violations found = Check(); !found.empty()) {
     return Complain(Text(found));
   }
   durable_saves_ += fleet_->durable_saves();
-  if (const std::string wrong = fleet_->DeleteRuns(client_, daemon_.data_dir()); !wrong.empty()) {
+  Client client({.server = daemon_.server()});
+  if (const std::string wrong = fleet_->DeleteRuns(client, daemon_.data_dir()); !wrong.empty()) {
     return Complain(wrong);
   }
   return daemon_.Stop() == 0 || Complain("ckptd does not stop in good order\n");

@@ -58,6 +58,11 @@ class PowerCuts {
   std::string RunCut(std::mt19937_64& random);
   std::string Broken(const std::string& text);
   std::string Mount();
+  // Of the running daemon.
+  Violations Check() {
+    Client client({.server = daemon_.server()});
+    return fleet_->Check(&client, daemon_.data_dir());
+  }
   void Train(std::mt19937_64& random);
   std::string EndGeneration();
 
@@ -65,7 +70,6 @@ class PowerCuts {
   const ScratchFolder folder_;
   Disk disk_{folder_, flags_.file_system};
   DaemonProcess daemon_{folder_, {}, disk_.path() + "/data"};
-  Client client_{{.server = daemon_.server()}};
   std::unique_ptr<Fleet> fleet_;
   int64_t durable_saves_ = 0;
   int64_t failures_ = 0;
@@ -120,7 +124,7 @@ std::string PowerCuts::Mount() {
     launch.environment = {{"LD_PRELOAD", SYNC_SHIM}, {"CRASH_SYNCS", flags_.syncs}};
   }
   if (!daemon_.Start(launch)) return Broken("ckptd does not start:\n" + daemon_.log());
-  return Broken(Text(fleet_->Check(&client_, daemon_.data_dir())));
+  return Broken(Text(Check()));
 }
 
 std::string PowerCuts::Broken(const std::string& text) {
@@ -152,7 +156,8 @@ std::string PowerCuts::EndGeneration() {
   if (std::string wrong = Mount(); !wrong.empty()) return wrong;
   durable_saves_ += fleet_->durable_saves();
   failures_ += fleet_->failures();
-  std::string wrong = fleet_->DeleteRuns(client_, daemon_.data_dir());
+  Client client({.server = daemon_.server()});
+  std::string wrong = fleet_->DeleteRuns(client, daemon_.data_dir());
   daemon_.Stop();
   disk_.Cut();
   disk_.Unmount();
