@@ -171,7 +171,8 @@ std::string Sweep::Inject(const Scenario& scenario, const Injection& injection) 
     if (!daemon_.Start()) return "ckptd does not start\n";
     Disturb(&injection);
     // A name that could not be made is an error of its own; the next start makes it.
-    if (injection.effect != kEffects[0]) {
+    // RocksDB's assertions end the daemon at some errors, which is one more crash.
+    if (injection.effect != kEffects[0] && !EndsWithin(daemon_.process(), 0)) {
       if (std::string wrong = Check(false); !wrong.empty()) return "before a restart:\n" + wrong;
     }
   }

@@ -151,14 +151,6 @@ int64_t Fleet::durable_saves() const {
   return saves;
 }
 
-int64_t Fleet::failures() const {
-  int64_t failures = 0;
-  for (const Trainee& trainee : runs_) {
-    failures += static_cast<int64_t>(ReadJournal(trainee.journal).failures.size());
-  }
-  return failures;
-}
-
 bool EndsWithin(integration::Process& process, int seconds) {
   pollfd descriptor = {.fd = process.exit_descriptor(), .events = POLLIN, .revents = 0};
   return poll(&descriptor, 1, seconds * 1000) == 1;

@@ -56,9 +56,8 @@ class Fleet {
   Violations Check(Client* client, const std::string& data_dir) const;
   // Removes every run. What went wrong, or empty.
   std::string DeleteRuns(Client& client, const std::string& data_dir);
-  // Saves acknowledged so far, and errors that trainers were told.
+  // Saves acknowledged so far.
   int64_t durable_saves() const;
-  int64_t failures() const;
 
  private:
   struct Trainee {
