@@ -119,7 +119,7 @@ bool KillRounds::StartDaemon(const Round& round) {
   launch.wrapper = {STRACE_BINARY,
                     "-D",
                     "-f",
-                    "--seccomp-bpf",
+
                     "-qqq",
                     "-o",
                     "/dev/null",

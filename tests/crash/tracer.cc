@@ -55,7 +55,7 @@ const std::vector<std::string>& FileCalls() {
 
 std::vector<std::string> TraceFromStart(const std::string& log, const Injection* injection) {
   std::vector<std::string> argv = Strace(log, injection);
-  argv.insert(argv.begin() + 1, {"-D", "--seccomp-bpf", "-qqq"});
+  argv.insert(argv.begin() + 1, {"-D", "-qqq"});
   return argv;
 }
 
