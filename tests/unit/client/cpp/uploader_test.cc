@@ -212,7 +212,7 @@ TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
       client::UploaderOptions{.server = nobody,
                               .patience = std::chrono::milliseconds(1),
                               .abandon = [](const std::string&, const std::string&) {}});
-  uploader.AwaitStaged(kSave);
+  uploader.AwaitStaged(kSave, kSeq);
   EXPECT_TRUE(absl::IsUnavailable(uploader.AwaitIdle()));
 }
 
