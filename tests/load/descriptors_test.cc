@@ -19,15 +19,21 @@ TEST_F(DescriptorsTest, ALimitThatIsReachedIsSurvived) {
   *hello.add_policies() = wire::BestPolicy();
   ASSERT_TRUE(trainer.Hello(hello).has_value());
 
+  const auto decision = trainer.Epoch(1, 0, 0.5);
+  ASSERT_TRUE(decision.has_value());
+  ASSERT_EQ(decision->saves_size(), 1);
+
   rlimit before = {};
   ASSERT_EQ(prlimit(pid(), RLIMIT_NOFILE, nullptr, &before), 0);
   rlimit tight = before;
   tight.rlim_cur = 3;  // not one more, below those that are open neither
   ASSERT_EQ(prlimit(pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
-  // The decision needs no file; the upload does, and fails with a reason.
-  const auto decision = trainer.Epoch(1, 0, 0.5);
-  ASSERT_TRUE(decision.has_value());
-  ASSERT_EQ(decision->saves_size(), 1);
+  // The next decision looks at the name's place on disk, and the upload opens a file: both fail with
+  // a reason, and neither ends the trainer's stream.
+  const auto failed = trainer.Epoch(2, 1, 0.4);
+  ASSERT_TRUE(failed.has_value());
+  ASSERT_EQ(failed->policies_size(), 1);
+  EXPECT_EQ(failed->policies(0).error().reason(), v1::ERROR_REASON_STORAGE_FAILED);
   wire::Upload refused(channel);
   EXPECT_FALSE(refused.Start(wire::ForSave(decision->saves(0).name())).has_value());
   EXPECT_EQ(wire::ReasonOf(refused.Status()), "STORAGE_FAILED");

@@ -97,7 +97,8 @@ TEST_F(RecoverySweepTest, IsItselfRecoveredFrom) {
     ASSERT_OK(Commit(MakeSave("r", 1, {"best.h5"}), "one"));
     ASSERT_OK(Drive(MakeSave("r", 2, {"best.h5"}), "two", Step::kApplied));
     ASSERT_OK(Drive(MakeSave("r", 3, {"c"}), "three", Step::kPublished));
-    ASSERT_OK(Drive(MakeSave("r", 4, {"d"}), "four", Step::kReceived));
+    ASSERT_OK(Drive(MakeSave("r", 4, {"d"}), "", Step::kDecided));
+    ASSERT_OK(Upload({.run = "r", .save = "4", .stage_id = "", .part_count = 2}, "four"));
     WriteFile(data_ + "/staging/gone@1/weights", "x");
     WriteFile(data_ + "/runs/r/.ckptd-9", "x");
     store_.reset();
