@@ -28,8 +28,8 @@ TEST_F(DescriptorsTest, ALimitThatIsReachedIsSurvived) {
   rlimit tight = before;
   tight.rlim_cur = 3;  // not one more, below those that are open neither
   ASSERT_EQ(prlimit(pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
-  // The next decision looks at the name's place on disk, and the upload opens a file: both fail with
-  // a reason, and neither ends the trainer's stream.
+  // The next decision looks at the name's place on disk, and the upload opens a file: both fail
+  // with a reason, and neither ends the trainer's stream.
   const auto failed = trainer.Epoch(2, 1, 0.4);
   ASSERT_TRUE(failed.has_value());
   ASSERT_EQ(failed->policies_size(), 1);
