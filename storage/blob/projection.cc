@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -163,8 +164,34 @@ absl::Status RemoveIfOurs(Directory& root, const ProjectedName& name, const std:
   return *ours ? root.Unlink(path) : absl::OkStatus();
 }
 
+// Whether there is a folder under the name and nothing in it but the checkpoint's parts.
+absl::StatusOr<bool> HoldsOnlyParts(Directory& root, const ProjectedName& name) {
+  const std::string path = PathOf(name);
+  const auto entries = root.List(path);
+  if (IsElsewhere(entries.status())) return false;
+  if (!entries.ok()) return entries.status();
+  for (const DirectoryEntry& entry : *entries) {
+    if (std::find(name.files.begin(), name.files.end(), entry.name) == name.files.end()) {
+      return false;
+    }
+    auto ours = IsOurs(root, name, entry.name, fmt::format("{}/{}", path, entry.name));
+    if (!ours.ok() || !*ours) return ours;
+  }
+  return true;
+}
+
 absl::Status RemoveFolderOfParts(Directory& root, const ProjectedName& name) {
   const std::string path = PathOf(name);
+  const auto only_parts = HoldsOnlyParts(root, name);
+  if (!only_parts.ok()) return only_parts.status();
+  if (*only_parts) {
+    // The name goes in one step, for good, and then what was under it: nobody sees half of it.
+    const std::string aside = fmt::format("{}/{}-old", FolderOf(path), name.temporary);
+    if (const auto removed = RemoveTree(root, aside); !removed.ok()) return removed.status();
+    if (absl::Status moved = root.Rename(path, aside); !moved.ok()) return moved;
+    if (absl::Status synced = root.Sync(FolderOf(path)); !synced.ok()) return synced;
+    return RemoveTree(root, aside).status();
+  }
   for (const std::string& file : name.files) {
     absl::Status removed = RemoveIfOurs(root, name, file, fmt::format("{}/{}", path, file));
     if (!removed.ok()) return removed;
