@@ -26,6 +26,23 @@ absl::Status Bad(std::string_view source, const YAML::Node& node, std::string_vi
       {{"source", std::string(source)}, {"line", std::to_string(node.Mark().line + 1)}});
 }
 
+// The line, from 1, at which a second document begins; 0 if there is none.
+int SecondDocumentLine(std::string_view text) {
+  bool begun = false;
+  for (int number = 1; !text.empty(); ++number) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const size_t first = line.find_first_not_of(" \t\r");
+    const bool marker = line.starts_with("---") && line.find_first_not_of(" \t\r", 3) != 3;
+    if (marker && begun) return number;
+    if (marker || (first != std::string_view::npos && line[first] != '#' && line[0] != '%')) {
+      begun = true;
+    }
+  }
+  return 0;
+}
+
 // Letters to change, add or drop to make one word the other.
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -189,11 +206,14 @@ class Reader {
 
 absl::Status ParseYaml(std::string_view text, std::string_view source, Message* message) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return absl::OkStatus();
-    if (documents.size() > 1)
-      return Bad(source, documents[1], "one document is enough; remove '---'");
-    return Reader(source).ReadMessage(documents[0], message);
+    // Asked before: YAML::LoadAll finds documents without end after a stray bracket, and YAML::Load
+    // does not look beyond the first.
+    if (const int line = SecondDocumentLine(text); line > 0) {
+      return MakeError(v1::ERROR_REASON_FIELD_INVALID,
+                       fmt::format("{}:{}: one document is enough; remove '---'", source, line),
+                       {{"source", std::string(source)}, {"line", std::to_string(line)}});
+    }
+    return Reader(source).ReadMessage(YAML::Load(std::string(text)), message);
   } catch (const YAML::Exception& error) {
     return MakeError(v1::ERROR_REASON_FIELD_INVALID,
                      fmt::format("{}:{}: {}", source, error.mark.line + 1, error.msg),
