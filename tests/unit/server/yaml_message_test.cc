@@ -66,7 +66,7 @@ TEST(YamlMessageTest, SaysWhatIsWrongAndWhere) {
       {"policies:\n- options:\n    projection: LINK", "must be one of PROJECTION_UNSPECIFIED"},
       {"policies:\n- save_freq: {a: 1}", "t:2: here must be a single value"},
       {"- x", "t:1: here must be a block"},
-      {"http: a\n---\nhttp: b", "t:3: one document is enough"},
+      {"http: a\n---\nhttp: b", "t:2: one document is enough"},
   };
   for (const auto& [yaml, message] : cases) {
     v1::DaemonConfig config;
