@@ -250,9 +250,6 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
   *welcome.mutable_limits() = WithDefaults(welcome.limits());
   std::vector<std::string> open;
   for (const v1::Checkpoint& save : welcome.open_saves()) open.push_back(save.name());
-  if (std::exchange(lost_announced_, false)) {
-    Notify(fmt::format("ckptd at {} answers", options_.server));
-  }
   {
     std::lock_guard lock(mutex_);
     if (!welcome_.has_value()) last_decided_ = welcome.durable_seq();
@@ -265,12 +262,18 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
   }
   AdoptOpenSaves(welcome);
   saves_.OnReconnected(open, welcome.durable_seq());
-  std::lock_guard lock(mutex_);
-  welcome_ = std::move(welcome);
-  link_ = Link::kUp;
-  last_error_ = absl::OkStatus();
-  changed_.notify_all();
-  if (!writing_) Send();
+  {
+    std::lock_guard lock(mutex_);
+    welcome_ = std::move(welcome);
+    link_ = Link::kUp;
+    last_error_ = absl::OkStatus();
+    changed_.notify_all();
+    if (!writing_) Send();
+  }
+  // Whoever hears of it may report events at once.
+  if (std::exchange(lost_announced_, false)) {
+    Notify(fmt::format("ckptd at {} answers", options_.server));
+  }
 }
 
 absl::Status TrainSession::Resume(const v1::Welcome& welcome) {

@@ -143,7 +143,7 @@ TEST_F(TrainSessionTest, AnAnswerThatCameTooLateIsServedLater) {
 }
 
 TEST_F(TrainSessionTest, AFullBufferMakesTheTrainerWait) {
-  options_.reconnect_timeout = std::chrono::seconds(3);
+  options_.reconnect_timeout = std::chrono::milliseconds(100);
   options_.max_buffered_events = 4;
   daemon_.script.quiet_batches = 1 << 20;
   auto run = Start();
