@@ -341,9 +341,6 @@ class TrainSession:
 
     def _on_welcome(self, stream: _Stream, welcome: v1.Welcome) -> None:
         _with_defaults(welcome.limits)
-        if self._lost_announced:
-            self._lost_announced = False
-            self._options.notify(f"ckptd at {self._options.server} answers")
         with self._changed:
             if self._welcome is None:
                 self._newest_decided = welcome.durable_seq
@@ -359,6 +356,9 @@ class TrainSession:
             self._last_error = None
             stream.welcomed = True
             self._changed.notify_all()
+        if self._lost_announced:  # whoever hears of it may report events at once
+            self._lost_announced = False
+            self._options.notify(f"ckptd at {self._options.server} answers")
 
     def _resume(self, welcome: v1.Welcome) -> Optional[Error]:
         """Needs the lock."""
