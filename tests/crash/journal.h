@@ -53,7 +53,7 @@ struct ExpectedEvent {
 struct Expected {
   std::map<Moment, ExpectedEvent> events;  // every event that may have been reported
   int64_t durable_saves = 0;
-  int newest_process = 0;             // that has reported an event
+  int newest_process = 0;  // that has reported an event
 
   int64_t next_epoch() const { return events.empty() ? 0 : events.rbegin()->first.epoch + 1; }
 };

@@ -197,7 +197,11 @@ class TrainSession:
         other call fails with ClosedError from now on."""
         with self._changed:
             self._closing = True
+            stream = self._stream
+            call = None if stream is None or stream.welcomed else stream.call
             self._changed.notify_all()
+        if call is not None:  # there is nobody to say goodbye to
+            call.cancel()
         self._thread.join(_GOODBYE)
         self.stop()
 
@@ -268,8 +272,11 @@ class TrainSession:
         with self._changed:
             self._stream = stream
             hello = self._hello()
+            # gRPC looks at a connection that is being made only every 5 seconds, unless a call waits
+            # for it.
+            wait_for_ready = self._last_error is not None
         try:
-            call = self._train(self._requests(stream, hello))
+            call = self._train(self._requests(stream, hello), wait_for_ready=wait_for_ready)
             with self._changed:
                 stream.call = call
                 if self._stopping:
