@@ -86,7 +86,8 @@ std::string WhatIsMissing(const std::string& file_system) {
 }
 
 Disk::Disk(const integration::ScratchFolder& folder, const std::string& file_system)
-    : image_(folder / "image"),
+    : file_system_(file_system),
+      image_(folder / "image"),
       log_(folder / "disk.log"),
       socket_(folder / "nbd.sock"),
       device_(folder / "device"),
@@ -128,7 +129,13 @@ std::string Disk::Mount() {
   if (!Await([&] { return stat(device_.c_str(), &info) == 0 && info.st_size == kBytes; })) {
     return "nbdfuse does not start\n";
   }
-  return Run({"mount", "-o", "loop", device_, mount_point_});
+  const std::vector<std::string> mount = {"mount", "-o", "loop", device_, mount_point_};
+  std::string error = Run(mount);
+  if (error.empty() || file_system_ != "ext4") return error;
+  // Where writes failed, the journal may end in something that only the check at a machine's start
+  // gets over.
+  integration::RunToEnd(CommandOf({"e2fsck", "-f", "-y", device_}));
+  return Run(mount);
 }
 
 void Disk::Cut() { power_.reset(); }

@@ -26,7 +26,8 @@ class Disk {
   Disk(const integration::ScratchFolder& folder, const std::string& file_system);
   ~Disk();
 
-  // Turns the power on and mounts the file system. What went wrong, or empty.
+  // Turns the power on and mounts the file system, checked first if it cannot be mounted as it is.
+  // What went wrong, or empty.
   std::string Mount();
   // Turns the power off. What had not been flushed is gone; whoever still uses the disk gets EIO.
   void Cut();
@@ -42,6 +43,7 @@ class Disk {
  private:
   integration::Command Tool(std::vector<std::string> argv) const;
 
+  const std::string file_system_;
   const std::string image_;
   const std::string log_;
   const std::string socket_;
