@@ -18,6 +18,7 @@ namespace ckpt::storage {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AnyOf;
 using testing::ElementsAre;
 using Options = v1::StorageOptions;
 
@@ -268,6 +269,22 @@ TEST_F(ProjectionTest, RemovesFoldersOfPartsButNotWhatUsersPutThere) {
   EXPECT_OK(Place(Name("copies", "parts", Options::PROJECTION_COPY)));
   EXPECT_OK(RemoveName(*root_, Name("copies", "parts", Options::PROJECTION_COPY)));
   EXPECT_FALSE(fs::exists(Run("copies")));
+}
+
+// Nobody sees some of the parts, whatever stops the removal.
+TEST_F(ProjectionTest, RemovesAFolderOfPartsInOneStep) {
+  EXPECT_OK(Place(Name("model", "parts")));
+  for (int64_t call = 1;; ++call) {
+    file_system_.Reset();
+    file_system_.set_plan(FailFrom(call, EIO));
+    const absl::Status removed = RemoveName(*root_, Name("model", "parts"));
+    file_system_.set_plan(nullptr);
+    const auto left =
+        fs::exists(Run("model")) ? FilesBelow(Run("model")) : decltype(FilesBelow(""))();
+    EXPECT_THAT(left, AnyOf(ElementsAre("optimizer", "weights"), ElementsAre())) << call;
+    if (removed.ok()) break;
+  }
+  EXPECT_FALSE(fs::exists(Run("model")));
 }
 
 TEST_F(ProjectionTest, LeavesNamesThatLeadElsewhere) {
