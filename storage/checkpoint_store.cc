@@ -280,7 +280,8 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
   if (!unfinished.ok()) return unfinished.status();
   auto catalog = Catalog::Open({.path = data->path + '/' + kIndexFolder,
                                 .cache_bytes = options.index_cache_bytes,
-                                .on_error = options.on_index_error});
+                                .on_error = options.on_index_error,
+                                .env = options.index_env});
   if (!catalog.ok()) return catalog.status();
   auto store = std::make_unique<Store>(std::move(own), *file_system, clock, *std::move(data),
                                        *std::move(catalog));

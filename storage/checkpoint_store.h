@@ -43,6 +43,10 @@
 #include "storage/catalog/run_update.h"
 #include "storage/fs/file_system.h"
 
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
 namespace ckpt::storage {
 
 struct StoreOptions {
@@ -50,6 +54,7 @@ struct StoreOptions {
   int64_t index_cache_bytes = 32LL << 20;  // RocksDB block cache and write buffers together
   int64_t stage_timeout_seconds = 86'400;  // abandoned stages older than this go at Open
   FileSystem* file_system = nullptr;       // not owned; the real one when null
+  rocksdb::Env* index_env = nullptr;       // the index's files; not owned; the real ones when null
   const Clock* clock = nullptr;            // not owned; the system's when null
   // Called from a RocksDB thread when the index has stopped taking writes. Must not block.
   std::function<void(const std::string& what)> on_index_error;

@@ -28,6 +28,10 @@
 #include "storage/catalog/query.h"
 #include "storage/catalog/run_update.h"
 
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
 namespace ckpt::storage {
 
 struct CatalogOptions {
@@ -36,6 +40,7 @@ struct CatalogOptions {
   // Called from a RocksDB thread when the index has stopped taking writes for good. Must not block.
   // Not called for a full disk: writes fail with DISK_FULL until there is room again.
   std::function<void(const std::string& what)> on_error;
+  rocksdb::Env* env = nullptr;  // the index's files; not owned, RocksDB's default when null
 };
 
 class Catalog {

@@ -87,6 +87,7 @@ class NoLogger final : public rocksdb::Logger {
 rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_bytes,
                                  const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::DBOptions db;
+  if (options.env != nullptr) db.env = options.env;
   db.create_if_missing = true;
   db.paranoid_checks = true;
   // Forgive a last record that was cut short, for it was never acknowledged, and nothing else. One
@@ -96,6 +97,8 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   db.track_and_verify_wals_in_manifest = true;
   // A failed sync is not tried again: the kernel may have dropped the pages and report success.
   db.max_bgerror_resume_count = 0;
+  // Every row that counts is in the log.
+  db.avoid_flush_during_shutdown = true;
   db.listeners.push_back(std::make_shared<ErrorListener>(options.on_error));
   // Memtables are charged to the cache: both together stay within its capacity.
   db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(cache_bytes / 2, cache);
@@ -198,6 +201,7 @@ struct IndexDb::Rep {
   // Version of an existing index; nothing for a new one.
   absl::StatusOr<std::optional<int>> Version() const;
   absl::Status CreateMissingTables(const rocksdb::ColumnFamilyOptions& options);
+  absl::Status HaveSomethingToFlush() const;
 
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // all, owned
@@ -428,7 +432,21 @@ absl::Status IndexDb::Copy(const std::string& path) const {
   return ToStatus(checkpoint->CreateCheckpoint(path), "copying");
 }
 
+// After a full disk RocksDB goes on with a new log only if it has something to flush. Else it would
+// use the one whose last write had failed, and its assertions, which Debian's library has, would
+// end the process. So something is in memory before any write: the deletion of a row that is not.
+absl::Status IndexDb::Rep::HaveSomethingToFlush() const {
+  uint64_t entries = 0;
+  const bool known = db->GetIntProperty(
+      Handle(Table::kMeta), rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries);
+  if (known && entries > 0) return absl::OkStatus();
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  return ToStatus(db->Delete(options, Handle(Table::kMeta), ""), "writing");
+}
+
 absl::Status IndexDb::Write(Batch batch) {
+  if (absl::Status s = rep_->HaveSomethingToFlush(); !s.ok()) return s;
   rocksdb::WriteOptions options;
   options.sync = true;
   return ToStatus(rep_->db->Write(options, &batch.rep_->writes), "writing");
