@@ -10,18 +10,25 @@
 #include <vector>
 
 #include "storage/fs/file_system.h"
+#include "tests/unit/storage/testing/simulated_disk.h"
 
 namespace ckpt::storage {
 
-// Passes every call on to another file system, unless it is to fail. Thread-safe.
+// Plan's answer for a sync that does nothing and says that it did.
+inline constexpr int kPretend = -1;
+
+// Passes every call on to another file system, unless it is to fail. A write that fails is a short
+// one: its first half is written. Thread-safe.
 class FaultyFileSystem final : public FileSystem {
  public:
   // errno of a call, such as ("sync", "staging/r@1/weights"); 0 lets it pass. `number` counts
-  // from 1.
+  // from 1. Called before each call, in the thread that makes it.
   using Plan =
       std::function<int(int64_t number, std::string_view operation, std::string_view path)>;
 
-  explicit FaultyFileSystem(FileSystem& base) : base_(base) {}
+  // `disk`, if there is one, is told of all changes below the folder that is opened.
+  explicit FaultyFileSystem(FileSystem& base, SimulatedDisk* disk = nullptr)
+      : base_(base), disk_(disk) {}
 
   void set_plan(Plan plan);
   // Forgets the calls so far.
@@ -31,13 +38,18 @@ class FaultyFileSystem final : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(const std::string& path) override;
 
-  // For the directories and files: records a call and tells whether it fails.
+  // For what it opens: records a call and tells whether it fails.
+  int Fault(std::string_view operation, const std::string& path);
+  // The same, as a status.
   absl::Status Call(std::string_view operation, const std::string& path);
+  SimulatedDisk* disk() const { return disk_; }
 
  private:
   FileSystem& base_;
+  SimulatedDisk* const disk_;
   mutable std::mutex mutex_;
   Plan plan_;
+  int64_t count_ = 0;
   std::vector<std::string> calls_;
 };
 

@@ -14,7 +14,9 @@ namespace ckpt::storage {
 
 namespace fs = std::filesystem;
 
-TempDir::TempDir() : path_(testing::TempDir() + "ckpt-storage-XXXXXX") {
+TempDir::TempDir() : TempDir(testing::TempDir()) {}
+
+TempDir::TempDir(const std::string& parent) : path_(fs::path(parent) / "ckpt-storage-XXXXXX") {
   if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary folder at " << path_;
 }
 

@@ -15,6 +15,8 @@ namespace ckpt::storage {
 class TempDir {
  public:
   TempDir();
+  // In another folder than that of tests.
+  explicit TempDir(const std::string& parent);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
