@@ -27,17 +27,17 @@ std::string FolderOf(const std::string& path) {
 
 absl::Status EnsureFolder(Directory& directory, const std::string& path) {
   absl::Status made = directory.MakeDirectory(path);
-  if (made.ok()) {
-    absl::Status synced = directory.Sync(FolderOf(path));
-    // Else the next caller would take it for durable.
-    if (!synced.ok()) directory.RemoveDirectory(path).IgnoreError();
-    return synced;
+  if (!made.ok()) {
+    if (ErrnoOf(made) != EEXIST) return made;
+    const auto info = directory.Info(path);
+    if (!info.ok()) return info.status();
+    const bool is_folder = info->has_value() && (*info)->kind == FileKind::kDirectory;
+    if (!is_folder) return FileError("make folder", path, ENOTDIR);
   }
-  if (ErrnoOf(made) != EEXIST) return made;
-  const auto info = directory.Info(path);
-  if (!info.ok()) return info.status();
-  if (info->has_value() && (*info)->kind == FileKind::kDirectory) return absl::OkStatus();
-  return FileError("make folder", path, ENOTDIR);
+  // Also of one that was there: whoever made it may have been killed, or have failed, before this.
+  absl::Status synced = directory.Sync(FolderOf(path));
+  if (!synced.ok() && made.ok()) directory.RemoveDirectory(path).IgnoreError();
+  return synced;
 }
 
 absl::StatusOr<bool> RemoveTree(Directory& directory, const std::string& path) {

@@ -12,8 +12,8 @@ namespace ckpt::storage {
 // The folder that a path's last component is in; "." for a path of one component.
 std::string FolderOf(const std::string& path);
 
-// Makes a folder, durably, in a folder that exists; OK if there is one. ENOTDIR if something else
-// is in the way.
+// Makes a folder in a folder that exists, or finds it there; either way it is durable when this
+// returns OK. ENOTDIR if something else is in the way.
 absl::Status EnsureFolder(Directory& directory, const std::string& path);
 
 // Removes whatever is at `path`, symbolic links not followed. OK if nothing is. Returns whether

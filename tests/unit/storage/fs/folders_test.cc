@@ -30,13 +30,19 @@ class FoldersTest : public testing::Test {
   std::unique_ptr<Directory> root_ = *file_system_.OpenDirectory(dir_.path());
 };
 
-TEST_F(FoldersTest, EnsureFolderMakesItDurableOnce) {
+TEST_F(FoldersTest, EnsureFolderMakesItDurable) {
   file_system_.Reset();
   EXPECT_OK(EnsureFolder(*root_, "d"));
   EXPECT_THAT(file_system_.calls(), testing::ElementsAre("mkdir d", "syncdir ."));
-  EXPECT_OK(EnsureFolder(*root_, "d"));
   EXPECT_OK(EnsureFolder(*root_, "d/e"));
   EXPECT_TRUE(fs::is_directory(dir_ / "d/e"));
+}
+
+TEST_F(FoldersTest, EnsureFolderMakesOneDurableThatWasThere) {
+  fs::create_directory(dir_ / "d");
+  file_system_.Reset();
+  EXPECT_OK(EnsureFolder(*root_, "d"));
+  EXPECT_THAT(file_system_.calls(), testing::ElementsAre("mkdir d", "stat d", "syncdir ."));
 }
 
 TEST_F(FoldersTest, EnsureFolderRefusesAFileInTheWay) {

@@ -194,14 +194,15 @@ class FaultyDirectory final : public Directory {
 }  // namespace
 
 void FaultyFileSystem::set_plan(Plan plan) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(plan_mutex_);
   plan_ = std::move(plan);
 }
 
 void FaultyFileSystem::Reset() {
+  const std::lock_guard one_at_a_time(plan_mutex_);
+  count_ = 0;
   const std::lock_guard lock(mutex_);
   calls_.clear();
-  count_ = 0;
 }
 
 std::vector<std::string> FaultyFileSystem::calls() const {
@@ -219,15 +220,10 @@ absl::StatusOr<std::unique_ptr<Directory>> FaultyFileSystem::OpenDirectory(
 }
 
 int FaultyFileSystem::Fault(std::string_view operation, const std::string& path) {
-  Plan plan;
-  int64_t number = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    plan = plan_;
-    number = ++count_;
-  }
-  // Not under the lock: the plan may look at what it likes.
-  const int error = plan ? plan(number, operation, path) : 0;
+  const std::lock_guard one_at_a_time(plan_mutex_);
+  // Not under the other lock: the plan may look at the calls so far.
+  const int error = plan_ ? plan_(count_ + 1, operation, path) : 0;
+  ++count_;
   const std::lock_guard lock(mutex_);
   calls_.push_back((error > 0 ? "!" : "") + std::string(operation) + ' ' + path);
   return error;

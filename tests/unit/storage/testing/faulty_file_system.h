@@ -22,7 +22,7 @@ inline constexpr int kPretend = -1;
 class FaultyFileSystem final : public FileSystem {
  public:
   // errno of a call, such as ("sync", "staging/r@1/weights"); 0 lets it pass. `number` counts
-  // from 1. Called before each call, in the thread that makes it.
+  // from 1. Called before each call, in the thread that makes it, by one thread at a time.
   using Plan =
       std::function<int(int64_t number, std::string_view operation, std::string_view path)>;
 
@@ -47,10 +47,11 @@ class FaultyFileSystem final : public FileSystem {
  private:
   FileSystem& base_;
   SimulatedDisk* const disk_;
+  std::mutex plan_mutex_;  // taken before mutex_
+  Plan plan_;              // guarded by plan_mutex_
+  int64_t count_ = 0;      // guarded by plan_mutex_
   mutable std::mutex mutex_;
-  Plan plan_;
-  int64_t count_ = 0;
-  std::vector<std::string> calls_;
+  std::vector<std::string> calls_;  // guarded by mutex_
 };
 
 // Plans.
