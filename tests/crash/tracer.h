@@ -33,7 +33,7 @@ std::unique_ptr<integration::Process> Attach(pid_t pid, const std::string& log,
 std::map<std::string, int> CountCalls(const std::string& log);
 // The first sync after a save's folder has been moved into blobs/: published, and not in the index.
 Injection KillAfterPublish(const std::string& log);
-// Whether the injection came to pass.
-bool WasInjected(const std::string& log);
+// Whether a call was made to fail. (Of kills a log does not always tell.)
+bool HasFailedCall(const std::string& log);
 
 }  // namespace ckpt::crash
