@@ -53,17 +53,10 @@ bool BeginsRecord(std::string_view log, size_t begin) {
 
 size_t NextBlock(size_t position) { return (position / kBlock + 1) * kBlock; }
 
-// Where pieces begin is unknown after a bad one, until the next block.
+// Where pieces begin is unknown after a bad one, and what is lost may reach over several blocks.
 bool RecordBeginsAfter(std::string_view log, size_t bad) {
-  const size_t next = std::min(log.size(), NextBlock(bad));
-  for (size_t begin = bad + 1; begin < next; ++begin) {
+  for (size_t begin = bad + 1; begin < log.size(); ++begin) {
     if (BeginsRecord(log, begin)) return true;
-  }
-  for (size_t block = next; block < log.size(); block += kBlock) {
-    std::optional<Piece> piece;
-    for (size_t begin = block; (piece = ReadPiece(log, begin)).has_value(); begin = piece->end) {
-      if (BeginsRecord(log, begin)) return true;
-    }
   }
   return false;
 }

@@ -36,6 +36,10 @@ std::string Damage(std::string log, size_t at) {
   return log;
 }
 
+std::string Zero(std::string log, size_t from, size_t to) {
+  return log.replace(from, to - from, to - from, '\0');
+}
+
 struct Case {
   const char* what;
   std::string log;
@@ -63,6 +67,10 @@ TEST(FindTornTail, TellsATornRecordFromDamage) {
       {"the last of two pieces", Damage(Fill(a), kBlock + 8), kBlock},
       {"the first of two pieces, and a record follows", Damage(Fill(a), a.size() + 10) + b,
        std::nullopt},
+      {"what is lost reaches into the next block, and a record follows there",
+       Zero(Fill(a) + b, kBlock - 4096, kBlock + 10) + b, std::nullopt},
+      {"what is lost reaches into the next block", Zero(Fill(a) + b, kBlock - 4096, kBlock + 217),
+       a.size()},
   };
   for (const Case& c : cases) EXPECT_EQ(FindTornTail(c.log), c.tail) << c.what;
 }
