@@ -84,6 +84,9 @@ void FillDefaults(v1::DaemonConfig& config) {
   if (config.log().format().empty()) config.mutable_log()->set_format("text");
   if (config.shutdown_grace_seconds() == 0) config.set_shutdown_grace_seconds(20);
   if (!config.has_reflection()) config.set_reflection(true);
+  if (!config.limits().has_free_space_reserve_mib()) {
+    config.mutable_limits()->set_free_space_reserve_mib(256);
+  }
   v1::ScrubConfig& scrub = *config.mutable_scrub();
   if (!scrub.has_interval_hours()) scrub.set_interval_hours(168);
   if (scrub.mib_per_second() == 0) scrub.set_mib_per_second(16);
@@ -119,6 +122,11 @@ absl::Status CheckLimits(v1::LimitsConfig* limits) {
   status.Update(CheckLimit("index_cache_mib", limits->index_cache_mib(), 32, 8, 65536, limits,
                            &L::set_index_cache_mib));
   if (!status.ok()) return status;
+  if (limits->free_space_reserve_mib() < 0) {
+    return FieldInvalid("limits.free_space_reserve_mib",
+                        std::to_string(limits->free_space_reserve_mib()),
+                        "it must not be negative");
+  }
   // Every upload reads into one chunk while it writes another.
   if (limits->upload_memory_mib() * 1024 < 2 * limits->max_chunk_kib()) {
     return FieldInvalid("limits.upload_memory_mib", std::to_string(limits->upload_memory_mib()),

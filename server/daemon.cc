@@ -108,6 +108,7 @@ absl::Status DaemonImpl::OpenStore() {
   auto store = storage::CheckpointStore::Open({
       .data_dir = config_.data_dir(),
       .index_cache_bytes = int64_t{config_.limits().index_cache_mib()} << 20,
+      .free_space_reserve_bytes = int64_t{config_.limits().free_space_reserve_mib()} << 20,
       .stage_timeout_seconds = int64_t{config_.limits().save_timeout_hours()} * 3600,
       .on_index_error = [this](const std::string& what) { IndexFailed(what); },
   });

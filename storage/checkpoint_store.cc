@@ -28,12 +28,13 @@ namespace {
 class Store final : public CheckpointStore {
  public:
   Store(std::unique_ptr<FileSystem> own_file_system, FileSystem& file_system, const Clock& clock,
-        DataDir data, std::unique_ptr<Catalog> catalog)
+        DataDir data, std::unique_ptr<Catalog> catalog, int64_t free_space_reserve_bytes)
       : own_file_system_(std::move(own_file_system)),
         file_system_(file_system),
         clock_(clock),
         data_(std::move(data)),
-        catalog_(std::move(catalog)) {}
+        catalog_(std::move(catalog)),
+        staging_(*data_.root, free_space_reserve_bytes) {}
 
   absl::Status Recover(int64_t stage_timeout_seconds);
 
@@ -120,7 +121,7 @@ class Store final : public CheckpointStore {
   const Clock& clock_;
   const DataDir data_;
   const std::unique_ptr<Catalog> catalog_;
-  Staging staging_{*data_.root};
+  Staging staging_;
   mutable BlobStore blobs_{*data_.root, staging_, clock_};
   Names names_{*data_.root, *catalog_};
   RecoveryResult recovery_;  // constant after Open
@@ -284,7 +285,7 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(
                                 .env = options.index_env});
   if (!catalog.ok()) return catalog.status();
   auto store = std::make_unique<Store>(std::move(own), *file_system, clock, *std::move(data),
-                                       *std::move(catalog));
+                                       *std::move(catalog), options.free_space_reserve_bytes);
   absl::Status recovered = store->Recover(options.stage_timeout_seconds);
   if (!recovered.ok()) return Annotate(recovered, "recovery of the data folder failed");
   return store;

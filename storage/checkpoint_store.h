@@ -52,6 +52,7 @@ namespace ckpt::storage {
 struct StoreOptions {
   std::string data_dir;                    // created if missing
   int64_t index_cache_bytes = 32LL << 20;  // RocksDB block cache and write buffers together
+  int64_t free_space_reserve_bytes = 0;    // what uploads leave free on the disk
   int64_t stage_timeout_seconds = 86'400;  // abandoned stages older than this go at Open
   FileSystem* file_system = nullptr;       // not owned; the real one when null
   rocksdb::Env* index_env = nullptr;       // the index's files; not owned; the real ones when null
@@ -119,8 +120,8 @@ class CheckpointStore {
 
   // ---- Uploads.
 
-  // Opens a part for writing where an earlier writer left it. UPLOAD_BUSY; DISK_FULL when
-  // `size_hint` cannot be reserved.
+  // Opens a part for writing where an earlier writer left it. UPLOAD_BUSY; DISK_FULL, before
+  // any byte is taken, when `size_hint` does not fit beside StoreOptions::free_space_reserve_bytes.
   virtual absl::StatusOr<std::unique_ptr<PartWriter>> OpenPart(const PartTarget& target) = 0;
   // Finished parts of a save or stage if every part of `world_size` ranks is there; else nothing.
   virtual absl::StatusOr<std::optional<std::vector<v1::Part>>> CompleteParts(

@@ -1,7 +1,5 @@
 #include "storage/blob/part_writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -28,10 +26,12 @@ absl::Status RemoveIfThere(Directory& directory, const std::string& path) {
 
 }  // namespace
 
-StagedPartWriter::StagedPartWriter(Directory& root, UploadTable& table, const PartTarget& target,
-                                   const std::string& folder, PartClaim claim)
+StagedPartWriter::StagedPartWriter(Directory& root, UploadTable& table, FreeSpace& space,
+                                   const PartTarget& target, const std::string& folder,
+                                   PartClaim claim)
     : root_(root),
       table_(table),
+      space_(space),
       save_(target.save.empty() ? folder : CheckpointName(target.run, target.save)),
       folder_(folder),
       file_name_(PartFileName(target.rank, target.part)),
@@ -47,12 +47,13 @@ StagedPartWriter::StagedPartWriter(Directory& root, UploadTable& table, const Pa
 
 absl::StatusOr<std::unique_ptr<PartWriter>> StagedPartWriter::Open(Directory& root,
                                                                    UploadTable& table,
+                                                                   FreeSpace& space,
                                                                    const PartTarget& target) {
   const std::string folder = SaveFolderName(target.run, target.save, target.stage_id);
   auto claim = table.ClaimPart(folder, PartFileName(target.rank, target.part));
   if (!claim.ok()) return claim.status();
   std::unique_ptr<StagedPartWriter> writer(
-      new StagedPartWriter(root, table, target, folder, *std::move(claim)));
+      new StagedPartWriter(root, table, space, target, folder, *std::move(claim)));
   absl::Status made = writer->WhileOpen([&] { return EnsureFolder(root, StagingPath(folder)); });
   if (!made.ok()) return made;
   const auto resumed = writer->Resume();
@@ -103,17 +104,7 @@ absl::Status StagedPartWriter::HashPrefix(int64_t size) {
 }
 
 absl::Status StagedPartWriter::Reserve() {
-  if (size_hint_ <= data_->offset()) return absl::OkStatus();
-  const auto free = root_.FreeBytes();
-  if (!free.ok()) return free.status();
-  // Asked first: a reservation that fails would take everything there is for a moment.
-  if (size_hint_ - data_->offset() > *free) {
-    return DiskFull(fmt::format("part '{}' needs {} bytes, {} are free", file_name_,
-                                size_hint_ - data_->offset(), *free));
-  }
-  absl::Status status = data_->file().Reserve(size_hint_);
-  if (!status.ok()) data_->file().Truncate(data_->offset()).IgnoreError();
-  return status;
+  return space_.Reserve(data_->file(), file_name_, data_->offset(), size_hint_);
 }
 
 absl::Status StagedPartWriter::StartOver() {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "ckpt/v1/records.pb.h"
 #include "storage/base/digest.h"
+#include "storage/blob/free_space.h"
 #include "storage/blob/part_io.h"
 #include "storage/blob/upload_table.h"
 #include "storage/fs/file_system.h"
@@ -22,8 +23,10 @@ namespace ckpt::storage {
 // byte it promises is touched. A file whose sync has failed is removed.
 class StagedPartWriter final : public PartWriter {
  public:
-  // Goes on where the session says. `target` is valid. UPLOAD_BUSY; DISK_FULL.
+  // Goes on where the session says. `target` is valid. UPLOAD_BUSY; DISK_FULL as
+  // FreeSpace::Reserve.
   static absl::StatusOr<std::unique_ptr<PartWriter>> Open(Directory& root, UploadTable& table,
+                                                          FreeSpace& space,
                                                           const PartTarget& target);
 
   int64_t offset() const override;
@@ -37,7 +40,7 @@ class StagedPartWriter final : public PartWriter {
   std::optional<WriteMode> write_mode() const override { return write_mode_; }
 
  private:
-  StagedPartWriter(Directory& root, UploadTable& table, const PartTarget& target,
+  StagedPartWriter(Directory& root, UploadTable& table, FreeSpace& space, const PartTarget& target,
                    const std::string& folder, PartClaim claim);
 
   // Takes up what an earlier writer left; false if that is not usable.
@@ -59,6 +62,7 @@ class StagedPartWriter final : public PartWriter {
 
   Directory& root_;
   UploadTable& table_;
+  FreeSpace& space_;
   const std::string save_;  // for messages
   const std::string folder_;
   const std::string file_name_;

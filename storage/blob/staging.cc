@@ -78,7 +78,7 @@ absl::Status Staging::Add(const std::string& folder) {
 
 absl::StatusOr<std::unique_ptr<PartWriter>> Staging::OpenPart(const PartTarget& target) {
   if (absl::Status status = CheckTarget(target); !status.ok()) return status;
-  return StagedPartWriter::Open(root_, table_, target);
+  return StagedPartWriter::Open(root_, table_, space_, target);
 }
 
 absl::StatusOr<std::vector<v1::Part>> Staging::FinishedParts(const std::string& folder) {

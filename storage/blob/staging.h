@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ckpt/v1/resources.pb.h"
+#include "storage/blob/free_space.h"
 #include "storage/blob/part_io.h"
 #include "storage/blob/upload_table.h"
 #include "storage/fs/file_system.h"
@@ -21,8 +22,9 @@ namespace ckpt::storage {
 // DISK_FULL.
 class Staging {
  public:
-  // `root` is the data folder and outlives this.
-  explicit Staging(Directory& root) : root_(root) {}
+  // `root` is the data folder and outlives this. Uploads leave `kept_bytes` of the disk free.
+  explicit Staging(Directory& root, int64_t kept_bytes = 0)
+      : root_(root), space_(root, kept_bytes) {}
 
   // Counts the parts of a folder found on disk.
   absl::Status Add(const std::string& folder);
@@ -55,6 +57,7 @@ class Staging {
   absl::Status RemoveFolder(const std::string& folder);
 
   Directory& root_;
+  FreeSpace space_;
   UploadTable table_;
 };
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -49,7 +50,10 @@ struct Flags {
 
 class PowerCuts {
  public:
-  explicit PowerCuts(const Flags& flags) : flags_(flags) {}
+  // The disks are small.
+  explicit PowerCuts(const Flags& flags) : flags_(flags) {
+    std::ofstream(folder_ / "ckptd.yaml") << "limits: {free_space_reserve_mib: 0}\n";
+  }
 
   // Ends with the first cut after which something is wrong; says whether nothing was.
   bool Run();
@@ -71,7 +75,7 @@ class PowerCuts {
   const Flags& flags_;
   const ScratchFolder folder_;
   Disk disk_{folder_, flags_.file_system};
-  DaemonProcess daemon_{folder_, {}, disk_.path() + "/data"};
+  DaemonProcess daemon_{folder_, {"--config", folder_ / "ckptd.yaml"}, disk_.path() + "/data"};
   std::unique_ptr<Fleet> fleet_;
   int64_t durable_saves_ = 0;
   int64_t failures_ = 0;  // cuts before which the daemon had met a failed write

@@ -31,6 +31,9 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_EQ(config->http(), "127.0.0.1:7071");
   EXPECT_EQ(config->limits().io_threads(), 4);
   EXPECT_EQ(config->limits().max_chunk_kib(), 1024);
+  EXPECT_EQ(config->limits().free_space_reserve_mib(), 256);
+  EXPECT_EQ(config->scrub().interval_hours(), 168);
+  EXPECT_EQ(config->scrub().mib_per_second(), 16);
   EXPECT_TRUE(config->reflection());
 }
 
@@ -55,6 +58,11 @@ TEST_F(ConfigTest, BadValuesAreNamed) {
       {"limits: {io_threads: 65}", "limits.io_threads is '65', but it must be 1 to 64"},
       {"limits: {io_threads: -1}", "limits.io_threads is '-1'"},
       {"limits: {upload_memory_mib: 2, max_chunk_kib: 2048}", "it must hold two chunks"},
+      {"limits: {free_space_reserve_mib: -1}", "limits.free_space_reserve_mib is '-1'"},
+      {"scrub: {interval_hours: -1}", "scrub.interval_hours is '-1', but it must be 0 (never) to"},
+      {"scrub: {interval_hours: 100000}", "scrub.interval_hours is '100000'"},
+      {"scrub: {mib_per_second: -1}", "scrub.mib_per_second is '-1'"},
+      {"scrub: {mib_per_second: 1000001}", "scrub.mib_per_second is '1000001'"},
       {"shutdown_grace_seconds: -3", "shutdown_grace_seconds is '-3'"},
       {"policies: [{name: a b, filepath: x}]", "policy 'a b' is not allowed"},
       {"policies: [{name: a, filepath: /abs}]", "/abs"},
@@ -86,6 +94,16 @@ TEST_F(ConfigTest, AddressesOfEveryKind) {
                   "unix:c.sock"};
   flags.http = "[::1]:0";
   EXPECT_TRUE(LoadConfig(flags, {}).ok()) << LoadConfig(flags, {}).status();
+}
+
+TEST_F(ConfigTest, ZerosThatAreNotTheDefault) {
+  CommandLine flags;
+  flags.config_file = WriteFile("limits: {free_space_reserve_mib: 0}\nscrub: {interval_hours: 0}");
+  const auto config = LoadConfig(flags, {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->limits().free_space_reserve_mib(), 0);
+  EXPECT_EQ(config->scrub().interval_hours(), 0);
+  EXPECT_EQ(config->scrub().mib_per_second(), 16);
 }
 
 TEST_F(ConfigTest, AMissingFileIsNamed) {

@@ -31,7 +31,7 @@ class PartWriterTest : public testing::Test {
   PartWriterTest() { EXPECT_OK(root_->MakeDirectory("staging")); }
 
   absl::StatusOr<std::unique_ptr<PartWriter>> TryOpen() {
-    return StagedPartWriter::Open(*root_, table_, target_);
+    return StagedPartWriter::Open(*root_, table_, space_, target_);
   }
   std::unique_ptr<PartWriter> Open() {
     auto writer = TryOpen();
@@ -50,6 +50,7 @@ class PartWriterTest : public testing::Test {
   FaultyFileSystem file_system_{real_};
   std::unique_ptr<Directory> root_ = *file_system_.OpenDirectory(dir_.path());
   UploadTable table_;
+  FreeSpace space_{*root_, 0};
   PartTarget target_{.run = "r", .save = "1", .stage_id = ""};
   const std::string data_ = dir_ / "staging/r@1/weights";
   const std::string session_ = dir_ / "staging/r@1/.weights.session";
@@ -210,7 +211,8 @@ TEST_F(PartWriterTest, ARestartTakesThePromiseBackFirst) {
   EXPECT_EQ(writer->persisted(), 0);
   EXPECT_THAT(file_system_.calls(),
               ElementsAre("unlink staging/r@1/.weights.session", "syncdir staging/r@1",
-                          "unlink staging/r@1/weights", "create staging/r@1/weights"));
+                          "unlink staging/r@1/weights", "create staging/r@1/weights",
+                          "statfs ."));
 }
 
 TEST_F(PartWriterTest, SessionsCutOffAnywhereAreNotBelieved) {
