@@ -1,5 +1,7 @@
 #include "server/rpc/admin_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <memory>
 #include <utility>
 
@@ -26,6 +28,27 @@ absl::StatusOr<storage::VerifyOptions> OptionsOf(const v1::VerifyRequest& reques
                         "it must be 1 to 1000000, or 0 for the daemon's own rate");
   }
   return options;
+}
+
+// Whether a repair has left the checkpoint marked as damaged.
+bool IsMarked(const v1::Damage& damage) {
+  return !damage.repaired() &&
+         (damage.kind() == v1::Damage::KIND_PART || damage.kind() == v1::Damage::KIND_MANIFEST);
+}
+
+// What is marked as damaged loses its rank.
+void PassOver(RunRegistry& runs, const v1::VerifyResponse& response) {
+  for (const v1::Damage& damage : response.damages()) {
+    const auto ref = ParseCheckpointName(damage.checkpoint());
+    if (!ref.ok() || !IsMarked(damage)) continue;
+    const auto warn = [name = damage.checkpoint()](const absl::Status& status) {
+      if (!status.ok()) spdlog::warn("{} keeps its rank: {}", name, MessageOf(status));
+    };
+    runs.Open(ref->run, /*create=*/false,
+              [id = ref->id, warn](absl::StatusOr<std::shared_ptr<RunActor>> actor) {
+                actor.ok() ? (*actor)->PassOver(id, warn) : warn(actor.status());
+              });
+  }
 }
 
 }  // namespace
@@ -64,8 +87,12 @@ grpc::ServerWriteReactor<v1::VerifyResponse>* AdminServiceImpl::Verify(
         std::shared_ptr<void> turn(this, [this](void*) { verifying_ = false; });
         auto verification = context_.store.Verify(*options);
         if (!verification.ok()) return verification.status();
-        return [turn = std::move(turn), verification = *std::move(verification)](
-                   v1::VerifyResponse* response) { return verification->Step(response); };
+        return [this, repair = options->repair, turn = std::move(turn),
+                verification = *std::move(verification)](v1::VerifyResponse* response) {
+          absl::Status status = verification->Step(response);
+          if (repair) PassOver(context_.runs, *response);
+          return status;
+        };
       },
       [pace = Pace(int64_t{mib} << 20)](const v1::VerifyResponse& response) {
         return pace.Wait(response.bytes());

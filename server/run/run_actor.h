@@ -90,6 +90,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void FinishPart(std::string id, SaveDone done);
   // CHECKPOINT_NOT_FOUND.
   void DeleteCheckpoint(std::string id, Done done);
+  // The checkpoint has been marked as damaged: policies whose best it is go on with the best of the
+  // rest, as after its deletion. CHECKPOINT_NOT_FOUND.
+  void PassOver(std::string id, Done done);
   // RUN_IN_USE while a trainer is connected.
   void DeleteRun(Done done);
 
@@ -97,6 +100,13 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   struct Finishing {
     std::vector<SaveDone> waiters;
     std::optional<MetricTimer::Timing> timing;
+  };
+
+  // A checkpoint that is to lose its rank, or to be deleted altogether.
+  struct Departure {
+    std::string id;
+    bool deleted;
+    Done done;
   };
 
   using Bests = std::map<std::string, std::optional<v1::Checkpoint>>;  // by policy
@@ -134,8 +144,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Incomplete(const std::string& id);
   void FailSave(const std::string& id, const absl::Status& why);
   void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
-  void DeleteFirst();
-  void DeleteNow(const std::string& id, const Bests& next_best, Done done);
+  void AddDeparture(Departure departure);
+  void NextDeparture();
+  void Depart(Departure departure, const Bests& next_best);
   absl::StatusOr<Bests> NextBests(
       std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const;
 
@@ -152,7 +163,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   std::shared_ptr<TrainerSession> session_;
   absl::Status broken_;
   std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
-  std::deque<std::pair<std::string, Done>> deletions_;       // ids; the first is under way
+  std::deque<Departure> departures_;                         // the first is under way
   std::shared_ptr<RunActor> self_;                           // while open saves must be timed
   uint64_t watch_generation_ = 0;  // tells a timer whether it is still wanted
 };

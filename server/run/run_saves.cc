@@ -198,67 +198,83 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
   for (SaveDone& waiter : finishing.waiters) waiter(outcome);
 }
 
-// ---- Deletion.
+// ---- Deletion, and loss of rank.
 
 // What takes the place of checkpoint `id` under each policy: pairs of policy and order.
 absl::StatusOr<RunActor::Bests> RunActor::NextBests(
     std::string_view id, const std::vector<std::pair<std::string, std::string>>& orders) const {
   Bests bests;
   for (const auto& [policy, order_by] : orders) {
-    const auto page =
-        services_.store.ListCheckpoints({.run = run_,
-                                         .page_size = 2,
-                                         .filter = fmt::format("policy = \"{}\"", policy),
-                                         .order_by = order_by});
-    if (!page.ok()) return page.status();
-    for (const v1::Checkpoint& checkpoint : page->checkpoints) {
-      if (ParseCheckpointName(checkpoint.name())->id == id || bests.contains(policy)) continue;
-      bests[policy] = checkpoint;
-    }
+    storage::CheckpointQuery query{.run = run_,
+                                   .page_size = 2,
+                                   .filter = fmt::format("policy = \"{}\"", policy),
+                                   .order_by = order_by};
+    do {
+      auto page = services_.store.ListCheckpoints(query);
+      if (!page.ok()) return page.status();
+      for (v1::Checkpoint& checkpoint : page->checkpoints) {
+        const bool is_leaving = ParseCheckpointName(checkpoint.name())->id == id;
+        if (is_leaving || !checkpoint.damage().empty() || bests.contains(policy)) continue;
+        bests[policy] = std::move(checkpoint);
+      }
+      query.page_token = std::move(page->next_page_token);
+    } while (!query.page_token.empty() && !bests.contains(policy));
   }
   return bests;
 }
 
-// One at a time: the next best is looked up in the index, where the deletion before must have come.
 void RunActor::DeleteCheckpoint(std::string id, Done done) {
-  PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
-    deletions_.emplace_back(std::move(id), std::move(done));
-    if (deletions_.size() == 1) DeleteFirst();
+  AddDeparture({std::move(id), /*deleted=*/true, std::move(done)});
+}
+
+void RunActor::PassOver(std::string id, Done done) {
+  AddDeparture({std::move(id), /*deleted=*/false, std::move(done)});
+}
+
+// One at a time: the next best is looked up in the index, where the one before must have come.
+void RunActor::AddDeparture(Departure departure) {
+  PostStrand([this, departure = std::move(departure)]() mutable {
+    departures_.push_back(std::move(departure));
+    if (departures_.size() == 1) NextDeparture();
   });
 }
 
-void RunActor::DeleteFirst() {
-  auto& [id, done] = deletions_.front();
-  Done then = [this, done = std::move(done)](absl::Status status) mutable {
+void RunActor::NextDeparture() {
+  Departure departure = std::move(departures_.front());
+  departure.done = [this, done = std::move(departure.done)](absl::Status status) mutable {
     done(std::move(status));
     PostStrand([this] {
-      deletions_.pop_front();
-      if (!deletions_.empty()) DeleteFirst();
+      departures_.pop_front();
+      if (!departures_.empty()) NextDeparture();
     });
   };
-  if (!broken_.ok()) return then(broken_);
+  if (!broken_.ok()) return departure.done(broken_);
   std::vector<std::pair<std::string, std::string>> orders;
-  for (const policy::Policy* policy : state_.PoliciesWithBest(id)) {
+  for (const policy::Policy* policy : state_.PoliciesWithBest(departure.id)) {
     orders.emplace_back(
         policy->spec().name(),
         fmt::format("metrics.{}{}", Quoted(policy->monitor()), policy->maximize() ? " desc" : ""));
   }
-  PostDisk([this, id = id, orders = std::move(orders), then = std::move(then)]() mutable {
-    if (auto checkpoint = services_.store.GetCheckpoint(run_, id); !checkpoint.ok()) {
-      return then(checkpoint.status());
+  PostDisk([this, departure = std::move(departure), orders = std::move(orders)]() mutable {
+    if (auto checkpoint = services_.store.GetCheckpoint(run_, departure.id); !checkpoint.ok()) {
+      return departure.done(checkpoint.status());
     }
-    auto next_best = NextBests(id, orders);
-    if (!next_best.ok()) return then(next_best.status());
-    PostStrand([this, id = std::move(id), next_best = *std::move(next_best),
-                then = std::move(then)]() mutable { DeleteNow(id, next_best, std::move(then)); });
+    auto next_best = NextBests(departure.id, orders);
+    if (!next_best.ok()) return departure.done(next_best.status());
+    PostStrand(
+        [this, departure = std::move(departure), next_best = *std::move(next_best)]() mutable {
+          Depart(std::move(departure), next_best);
+        });
   });
 }
 
-void RunActor::DeleteNow(const std::string& id, const Bests& next_best, Done done) {
-  if (!broken_.ok()) return done(broken_);
+void RunActor::Depart(Departure departure, const Bests& next_best) {
+  if (!broken_.ok()) return departure.done(broken_);
+  storage::RunUpdate update = departure.deleted ? state_.Delete(departure.id, next_best)
+                                                : state_.PassOver(departure.id, next_best);
   services_.index.Submit(
-      state_.Delete(id, next_best), [self = shared_from_this(), done = std::move(done)](
-                                        absl::StatusOr<storage::ApplyResult> result) mutable {
+      std::move(update), [self = shared_from_this(), done = std::move(departure.done)](
+                             absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         if (!result.ok()) {
           actor->PostStrand([actor, status = result.status()] { actor->Break(status); });

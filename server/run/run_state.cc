@@ -213,8 +213,8 @@ std::vector<const policy::Policy*> RunState::PoliciesWithBest(std::string_view i
   return found;
 }
 
-storage::RunUpdate RunState::Delete(
-    std::string_view id, const std::map<std::string, std::optional<v1::Checkpoint>>& next_best) {
+void RunState::MoveBest(std::string_view id,
+                        const std::map<std::string, std::optional<v1::Checkpoint>>& next_best) {
   for (size_t i = 0; i < states_.size(); ++i) {
     if (states_[i].best_checkpoint_id() != id) continue;
     const policy::Policy& policy = policies_.policies()[i];
@@ -227,8 +227,21 @@ storage::RunUpdate RunState::Delete(
     states_[i].set_best(value->second);
     states_[i].set_best_checkpoint_id(ParseCheckpointName(next->second->name())->id);
   }
+}
+
+storage::RunUpdate RunState::Delete(
+    std::string_view id, const std::map<std::string, std::optional<v1::Checkpoint>>& next_best) {
+  MoveBest(id, next_best);
   storage::RunUpdate update = NewUpdate();
   update.deleted.emplace_back(id);
+  update.progress = Progress();
+  return update;
+}
+
+storage::RunUpdate RunState::PassOver(
+    std::string_view id, const std::map<std::string, std::optional<v1::Checkpoint>>& next_best) {
+  MoveBest(id, next_best);
+  storage::RunUpdate update = NewUpdate();
   update.progress = Progress();
   return update;
 }

@@ -84,6 +84,9 @@ class RunState {
   // the policy starts anew).
   storage::RunUpdate Delete(std::string_view id,
                             const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
+  // A checkpoint is damaged, and no longer anybody's best. `next_best` as Delete has it.
+  storage::RunUpdate PassOver(
+      std::string_view id, const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
   // Policies whose best is checkpoint `id`.
   std::vector<const policy::Policy*> PoliciesWithBest(std::string_view id) const;
 
@@ -104,6 +107,8 @@ class RunState {
   absl::Status MapMetrics(const v1::Event& event, v1::Event& stored, policy::Logs& logs) const;
   absl::Status TakeEvent(const v1::Event& event, policy::NameCheck name_check,
                          int64_t now_unix_nanos, Taken& taken);
+  void MoveBest(std::string_view id,
+                const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
   void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, Taken& taken);
 
   std::string id_;

@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +20,7 @@
 #include "server/run/limits.h"
 #include "storage/base/clock.h"
 #include "storage/base/errors.h"
+#include "storage/blob/layout.h"
 #include "tests/unit/storage/testing/temp_dir.h"
 
 namespace ckpt::server {
@@ -59,6 +63,16 @@ class RecordingSession final : public TrainerSession {
   std::deque<absl::StatusOr<v1::TrainResponse>> told_;
 };
 
+// The system's, moved by some days.
+class MovedClock final : public Clock {
+ public:
+  int64_t UnixNanos() const override {
+    return SystemClock().UnixNanos() +
+           std::chrono::nanoseconds(std::chrono::hours(24 * days)).count();
+  }
+  std::atomic<int> days = 0;
+};
+
 // A promise as a callback.
 template <typename T>
 std::pair<std::function<void(T)>, std::future<T>> Awaitable() {
@@ -72,15 +86,11 @@ constexpr int kDiskThreads = 2;
 class RunActorTest : public testing::Test {
  protected:
   RunActorTest() {
-    auto store = storage::CheckpointStore::Open({.data_dir = folder_ / "data"});
+    auto store = storage::CheckpointStore::Open({.data_dir = folder_ / "data", .clock = &clock_});
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     index_ = std::make_unique<IndexWriter>(*store_, executors_, metrics_);
-    storage::RunSnapshot snapshot;
-    snapshot.run.set_name("runs/r");
-    actor_ = std::make_shared<RunActor>(RunServices{*store_, executors_, *index_, event_budget_,
-                                                    metrics_, clock_, std::chrono::hours(1)},
-                                        std::move(snapshot), [](const RunActor&) {});
+    MakeActor();
   }
   ~RunActorTest() override {
     actor_->Retire(absl::UnavailableError("the test is over"));
@@ -88,13 +98,28 @@ class RunActorTest : public testing::Test {
     executors_.Stop();
   }
 
+  // Of a run that does not exist yet.
+  void MakeActor() {
+    storage::RunSnapshot snapshot;
+    snapshot.run.set_name("runs/r");
+    actor_ = std::make_shared<RunActor>(
+        RunServices{*store_, executors_, *index_, event_budget_, metrics_, clock_, save_timeout_},
+        std::move(snapshot), [](const RunActor&) {});
+  }
+  absl::StatusOr<v1::Checkpoint> OpenUpload(const std::string& id) {
+    auto [done, opened] = Awaitable<absl::StatusOr<v1::Checkpoint>>();
+    actor_->OpenUpload(id, done);
+    return opened.get();
+  }
   std::shared_ptr<RecordingSession> Connect(v1::CheckpointPolicy policy = BestPolicy()) {
     auto session = std::make_shared<RecordingSession>();
     v1::Hello hello;
     hello.set_run("runs/r");
     actor_->Attach(hello, {std::move(policy)}, {}, session);
-    const auto welcome = session->Next();
-    EXPECT_TRUE(welcome.ok() && welcome->has_welcome()) << welcome.status();
+    // An outcome of the session before may come first.
+    auto next = session->Next();
+    while (next.ok() && !next->has_welcome()) next = session->Next();
+    EXPECT_TRUE(next.ok()) << next.status();
     return session;
   }
   void Tell(const std::shared_ptr<RecordingSession>& session, v1::Event event,
@@ -122,8 +147,22 @@ class RunActorTest : public testing::Test {
     EXPECT_TRUE(committed.get().ok());
   }
 
+  // Takes the bytes of checkpoints away, and has the store find out.
+  void DestroyAndMark(const std::vector<std::string>& ids) {
+    for (const std::string& id : ids) {
+      std::filesystem::remove_all(folder_ / ("data/" + storage::BlobPath("r@" + id)));
+    }
+    std::filesystem::remove_all(folder_ / "data/runs/r");
+    auto verification = store_->Verify({.run = "r", .after = "", .repair = true});
+    ASSERT_TRUE(verification.ok()) << verification.status();
+    v1::VerifyResponse response;
+    while (!response.done()) ASSERT_TRUE((*verification)->Step(&response).ok());
+    for (const std::string& id : ids) EXPECT_NE(store_->GetCheckpoint("r", id)->damage(), "");
+  }
+
   const storage::TempDir folder_;
-  const SystemClock clock_;
+  MovedClock clock_;
+  std::chrono::milliseconds save_timeout_ = std::chrono::hours(1);
   Metrics metrics_;
   Executors executors_{kDiskThreads};
   std::unique_ptr<storage::CheckpointStore> store_;
@@ -207,6 +246,110 @@ TEST_F(RunActorTest, DeletionsAtOnceLeaveTheBestOfTheRest) {
     Tell(session, EpochEnd(seq, static_cast<int64_t>(seq), 0.35), metric);
     EXPECT_EQ(session->NextDecision().saves_size(), 0) << metric;
   }
+}
+
+TEST_F(RunActorTest, ADamagedBestGivesWayToTheBestOfTheRest) {
+  const auto session = Connect();
+  uint64_t seq = 0;
+  for (const double loss : {0.4, 0.3, 0.2, 0.1}) {
+    ++seq;
+    Tell(session, EpochEnd(seq, static_cast<int64_t>(seq), loss));
+    ASSERT_EQ(session->NextDecision().saves_size(), 1);
+    Commit(std::to_string(seq));
+  }
+  const auto saves = [&](double loss) {
+    ++seq;
+    Tell(session, EpochEnd(seq, static_cast<int64_t>(seq), loss));
+    return session->NextDecision().saves_size() == 1;
+  };
+  const auto pass_over = [&](const std::string& id) {
+    auto [done, passed_over] = Awaitable<absl::Status>();
+    actor_->PassOver(id, done);
+    return passed_over.get();
+  };
+  EXPECT_FALSE(saves(0.35));
+  // Each comes after the best of the rest has been damaged, too.
+  DestroyAndMark({"3", "4"});
+  EXPECT_TRUE(pass_over("3").ok());
+  EXPECT_FALSE(saves(0.15));  // 3 was not the best
+  EXPECT_TRUE(pass_over("4").ok());
+  EXPECT_FALSE(saves(0.35));  // 2 has 0.3
+  EXPECT_TRUE(saves(0.25));
+  EXPECT_EQ(ReasonOf(pass_over("99")), v1::ERROR_REASON_CHECKPOINT_NOT_FOUND);
+  EXPECT_TRUE(store_->GetCheckpoint("r", "4").ok());
+}
+
+TEST_F(RunActorTest, DeletionPassesOverDamagedOnes) {
+  const auto session = Connect();
+  uint64_t seq = 0;
+  for (const double loss : {0.4, 0.3, 0.2, 0.1}) {
+    ++seq;
+    Tell(session, EpochEnd(seq, static_cast<int64_t>(seq), loss));
+    ASSERT_EQ(session->NextDecision().saves_size(), 1);
+    Commit(std::to_string(seq));
+  }
+  DestroyAndMark({"2", "3"});
+  auto [done, deleted] = Awaitable<absl::Status>();
+  actor_->DeleteCheckpoint("4", done);
+  EXPECT_TRUE(deleted.get().ok());
+  Tell(session, EpochEnd(seq + 1, 9, 0.35));
+  EXPECT_EQ(session->NextDecision().saves_size(), 1);
+}
+
+TEST_F(RunActorTest, TheWallClockOrdersNothing) {
+  auto session = Connect();
+  std::vector<std::string> ids;
+  for (const int days : {0, -1, 1, -400, 400}) {
+    clock_.days = days;
+    const uint64_t seq = ids.size() + 1;
+    Tell(session, EpochEnd(seq, static_cast<int64_t>(seq), 1.0 / static_cast<double>(seq)));
+    ASSERT_EQ(session->NextDecision().saves_size(), 1);
+    ids.push_back(std::to_string(seq));
+    Commit(ids.back());
+    EXPECT_EQ(store_->GetLatest("r")->name(), CheckpointName("r", ids.back()));
+    EXPECT_EQ(store_->GetBest("r", "loss", false, "")->name(), CheckpointName("r", ids.back()));
+  }
+  // Every page follows the one before, in either order.
+  for (const std::string order : {"id", "create_time"}) {
+    storage::CheckpointQuery query{.run = "r", .page_size = 2, .filter = "", .order_by = order};
+    std::set<std::string> seen;
+    do {
+      const auto page = store_->ListCheckpoints(query);
+      ASSERT_TRUE(page.ok()) << page.status();
+      for (const v1::Checkpoint& checkpoint : page->checkpoints) seen.insert(checkpoint.name());
+      query.page_token = page->next_page_token;
+    } while (!query.page_token.empty());
+    EXPECT_EQ(seen.size(), ids.size()) << order;
+  }
+  // A trainer that comes long before the last one left goes on where that was.
+  clock_.days = -800;
+  session = Connect();
+  Tell(session, EpochEnd(ids.size() + 1, 9, 0.19));
+  EXPECT_EQ(session->NextDecision().saves_size(), 1);
+}
+
+TEST_F(RunActorTest, ATrainerThatStaysAwayLosesItsOpenSaveAndNothingElse) {
+  save_timeout_ = std::chrono::milliseconds(1);
+  MakeActor();
+  auto session = Connect();
+  Tell(session, EpochEnd(1, 0, 0.5));
+  ASSERT_EQ(session->NextDecision().saves_size(), 1);
+  Commit("1");
+  Tell(session, EpochEnd(2, 1, 0.3));
+  ASSERT_EQ(session->NextDecision().saves_size(), 1);
+  WritePart("2");
+  // Such as one that is stopped, whose connection is given up after a while.
+  actor_->Detach(session);
+  while (OpenUpload("2").ok()) {
+  }
+  EXPECT_EQ(ReasonOf(OpenUpload("2").status()), v1::ERROR_REASON_SAVE_NOT_OPEN);
+
+  session = Connect();
+  Tell(session, EpochEnd(3, 2, 0.4));  // the best is 0.5 again
+  EXPECT_EQ(session->NextDecision().saves_size(), 1);
+  Commit("3");
+  EXPECT_EQ(store_->GetBest("r", "loss", false, "")->name(), "runs/r/checkpoints/3");
+  EXPECT_TRUE(store_->GetCheckpoint("r", "1").ok());
 }
 
 TEST_F(RunActorTest, DeletingTheRunTellsUploadsThatAreBeingCommitted) {
