@@ -1,7 +1,5 @@
-// Health and reflection, as grpcurl and Kubernetes use them. Their messages are short enough to be
-// written by hand.
+// Health and reflection, as grpcurl and Kubernetes use them.
 #include <gmock/gmock.h>
-#include <grpcpp/generic/generic_stub.h>
 
 #include "wire.h"
 
@@ -10,38 +8,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class StandardServicesWireTest : public WireTest {
- protected:
-  // Sends one message to a method, unary or streaming, and gives the first answer.
-  std::string Call(const std::string& method, const std::string& message) {
-    grpc::GenericStub stub(Channel());
-    grpc::ClientContext context;
-    grpc::CompletionQueue queue;
-    const auto call = stub.PrepareCall(&context, method, &queue);
-    const auto wait = [&queue] {
-      void* tag = nullptr;
-      bool ok = false;
-      return queue.Next(&tag, &ok) && ok;
-    };
-    call->StartCall(nullptr);
-    if (!wait()) return "no call";
-    const grpc::Slice slice(message);
-    call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
-    if (!wait()) return "no write";
-    call->WritesDone(nullptr);
-    wait();
-    grpc::ByteBuffer answer;
-    call->Read(&answer, nullptr);
-    const bool answered = wait();
-    grpc::Status status;
-    call->Finish(&status, nullptr);
-    wait();
-    if (!answered) return "status " + std::to_string(status.error_code());
-    grpc::Slice single;
-    EXPECT_TRUE(answer.DumpToSingleSlice(&single).ok());
-    return {reinterpret_cast<const char*>(single.begin()), single.size()};
-  }
-};
+using StandardServicesWireTest = WireTest;
 
 TEST_F(StandardServicesWireTest, HealthIsServing) {
   const std::string check = "/grpc.health.v1.Health/Check";

@@ -1,6 +1,7 @@
 #include "wire.h"
 
 #include <grpc/grpc.h>
+#include <grpcpp/generic/generic_stub.h>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -205,6 +206,35 @@ grpc::Status WireTest::UploadAll(const std::string& save, const std::string& con
     upload.FinishWith(content);
   }
   return upload.Status();
+}
+
+std::string WireTest::Call(const std::string& method, const std::string& message) const {
+  grpc::GenericStub stub(Channel());
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareCall(&context, method, &queue);
+  const auto wait = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  call->StartCall(nullptr);
+  if (!wait()) return "no call";
+  const grpc::Slice slice(message);
+  call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
+  if (!wait()) return "no write";
+  call->WritesDone(nullptr);
+  wait();
+  grpc::ByteBuffer answer;
+  call->Read(&answer, nullptr);
+  const bool answered = wait();
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  wait();
+  if (!answered) return "status " + std::to_string(status.error_code());
+  grpc::Slice single;
+  EXPECT_TRUE(answer.DumpToSingleSlice(&single).ok());
+  return {reinterpret_cast<const char*>(single.begin()), single.size()};
 }
 
 std::vector<v1::Checkpoint> WireTest::List() {

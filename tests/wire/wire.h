@@ -93,6 +93,9 @@ class WireTest : public testing::Test {
   std::shared_ptr<grpc::Channel> Channel() const;
   // Uploads `content` to a save in one go; the status of the call.
   grpc::Status UploadAll(const std::string& save, const std::string& content);
+  // Sends one message, as bytes, to a method of any service, unary or streaming; gives the first
+  // answer. For services whose messages are short enough to be written by hand.
+  std::string Call(const std::string& method, const std::string& message) const;
   std::vector<v1::Checkpoint> List();
   // Content of a checkpoint's only part.
   std::string Download(const std::string& checkpoint, grpc::Status* status = nullptr);
