@@ -90,6 +90,7 @@ Disk::Disk(const integration::ScratchFolder& folder, const std::string& file_sys
       image_(folder / "image"),
       log_(folder / "disk.log"),
       socket_(folder / "nbd.sock"),
+      listening_(folder / "nbdkit.pid"),
       device_(folder / "device"),
       mount_point_(folder / "disk"),
       write_errors_(folder / "write-errors") {
@@ -119,11 +120,14 @@ Command Disk::Tool(std::vector<std::string> argv) const {
 
 std::string Disk::Mount() {
   unlink(socket_.c_str());
+  unlink(listening_.c_str());
   power_ = std::make_unique<Process>(
-      Tool({"nbdkit", "-f", "-U", socket_, "--filter=error", "--filter=cache", "file",
-            "file=" + image_, "cache=writeback", "error-pwrite=EIO", "error-pwrite-rate=100%",
-            "error-pwrite-file=" + write_errors_}));
-  if (!Await([&] { return access(socket_.c_str(), F_OK) == 0; })) return "nbdkit does not start\n";
+      Tool({"nbdkit", "-f", "-U", socket_, "-P", listening_, "--filter=error", "--filter=cache",
+            "file", "file=" + image_, "cache=writeback", "error-pwrite=EIO",
+            "error-pwrite-rate=100%", "error-pwrite-file=" + write_errors_}));
+  if (!Await([&] { return access(listening_.c_str(), F_OK) == 0; })) {
+    return "nbdkit does not start\n";
+  }
   cable_ = std::make_unique<Process>(Tool({"nbdfuse", device_, "--unix", socket_}));
   struct stat info;
   if (!Await([&] { return stat(device_.c_str(), &info) == 0 && info.st_size == kBytes; })) {

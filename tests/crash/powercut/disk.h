@@ -47,7 +47,8 @@ class Disk {
   const std::string image_;
   const std::string log_;
   const std::string socket_;
-  const std::string device_;  // the file that nbdfuse makes of the image
+  const std::string listening_;  // nbdkit's pid, written once its socket takes connections
+  const std::string device_;     // the file that nbdfuse makes of the image
   const std::string mount_point_;
   const std::string write_errors_;               // while this file exists, writes fail
   std::unique_ptr<integration::Process> power_;  // nbdkit
