@@ -168,6 +168,9 @@ v1::RunProgress RebuildProgress(const v1::Run& run, const std::optional<v1::RunP
     }
   }
   progress.set_last_checkpoint_id(newest_id + kRebuildGap);
+  // What has been salvaged may lack the newest failures.
+  progress.clear_failed_saves();
+  progress.clear_ends_known_from();
   progress.set_writer_epoch(newest_epoch + kRebuildGap);
   return progress;
 }

@@ -202,7 +202,7 @@ void UploadStream::OpenSave(const v1::UploadStart& start) {
 void UploadStream::AlreadyCommitted(const v1::Checkpoint& checkpoint) {
   v1::UploadResponse response;
   v1::UploadFinished& finished = *response.mutable_finished();
-  *finished.mutable_checkpoint() = checkpoint;
+  *finished.mutable_checkpoint() = checkpoint;  // without parts if it exists no more
   for (const v1::Part& part : checkpoint.parts()) {
     if (part.rank() == target_.rank && part.part() == target_.part) *finished.mutable_part() = part;
   }

@@ -83,7 +83,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // ---- Saves (run_saves.cc). Ids are decimal.
 
   // Whether the save takes uploads: gives it (STATE_SAVING), the checkpoint it has become
-  // (STATE_COMMITTED), or SAVE_NOT_OPEN.
+  // (STATE_COMMITTED; name and state alone if that has been replaced or deleted since), or
+  // SAVE_NOT_OPEN.
   void OpenUpload(std::string id, SaveDone done);
   // A part is finished. Gives the committed checkpoint if the save is complete now, the save if
   // parts are missing, or why it failed.

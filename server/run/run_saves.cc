@@ -22,6 +22,14 @@ bool AnswerWhenVisible(const v1::Checkpoint& checkpoint) {
   return false;
 }
 
+// A checkpoint that was committed and exists no more.
+v1::Checkpoint CommittedOnce(std::string name) {
+  v1::Checkpoint checkpoint;
+  checkpoint.set_name(std::move(name));
+  checkpoint.set_state(v1::Checkpoint::STATE_COMMITTED);
+  return checkpoint;
+}
+
 // As text in a filter or an order.
 std::string Quoted(std::string_view text) {
   std::string quoted = "\"";
@@ -38,11 +46,13 @@ void RunActor::OpenUpload(std::string id, SaveDone done) {
   PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
     if (!broken_.ok()) return done(broken_);
     if (const v1::Checkpoint* save = state_.OpenSave(id)) return done(*save);
-    PostDisk([this, id = std::move(id), done = std::move(done)]() mutable {
+    const bool was_committed = state_.WasCommitted(id);
+    PostDisk([this, id = std::move(id), was_committed, done = std::move(done)]() mutable {
       auto checkpoint = services_.store.GetCheckpoint(run_, id);
-      if (!checkpoint.ok()) {
-        checkpoint =
-            SaveNotOpen(CheckpointName(run_, id), "it failed, was deleted, or was never decided");
+      if (ReasonOf(checkpoint.status()) == v1::ERROR_REASON_CHECKPOINT_NOT_FOUND) {
+        checkpoint = was_committed
+                         ? absl::StatusOr<v1::Checkpoint>(CommittedOnce(CheckpointName(run_, id)))
+                         : SaveNotOpen(CheckpointName(run_, id), "it failed, or was never decided");
       }
       done(std::move(checkpoint));
     });

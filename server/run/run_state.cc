@@ -9,11 +9,14 @@
 #include "google/protobuf/util/time_util.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
+#include "storage/catalog/key_encoding.h"
 
 namespace ckpt::server {
 namespace {
 
 using google::protobuf::util::TimeUtil;
+
+constexpr int kMaxFailedSavesKnown = 256;
 
 std::vector<v1::PolicyState> StatesOf(const v1::RunProgress& progress) {
   return {progress.policy_states().begin(), progress.policy_states().end()};
@@ -30,6 +33,9 @@ RunState::RunState(storage::RunSnapshot snapshot)
       run_(std::move(snapshot.run)),
       progress_(std::move(snapshot.progress)) {
   if (progress_.durable_seqs_size() > 0) last_seq_ = progress_.durable_seqs(0);
+  if (progress_.ends_known_from() == 0) {
+    progress_.set_ends_known_from(progress_.last_checkpoint_id() + 1);
+  }
   // The stored policies passed these checks when they came; should a later version be stricter, the
   // run is still readable and the next Hello says what is wrong.
   if (auto set = policy::PolicySet::Create(SpecsOf(run_)); set.ok()) {
@@ -125,9 +131,7 @@ absl::StatusOr<RunState::Attached> RunState::Attach(
 void RunState::FailOpenSaves(Attached& attached) {
   for (const std::string& id : OpenSaveIds()) {
     if (Publishing(id)) continue;
-    policies_.Failed(id, states_);
-    saves_.erase(id);
-    attached.update.closed_saves.push_back(id);
+    CloseFailed(id, attached.update);
     attached.failed_saves.push_back(id);
   }
 }
@@ -197,12 +201,29 @@ storage::RunUpdate RunState::Commit(const v1::Checkpoint& published) {
 }
 
 storage::RunUpdate RunState::Fail(std::string_view id) {
-  policies_.Failed(id, states_);
-  saves_.erase(saves_.find(id));
   storage::RunUpdate update = NewUpdate();
-  update.closed_saves.emplace_back(id);
+  CloseFailed(std::string(id), update);
   update.progress = Progress();
   return update;
+}
+
+void RunState::CloseFailed(const std::string& id, storage::RunUpdate& update) {
+  policies_.Failed(id, states_);
+  saves_.erase(id);
+  auto& failed = *progress_.mutable_failed_saves();
+  failed.Add(*storage::ParseCheckpointId(id));
+  if (failed.size() > kMaxFailedSavesKnown) {
+    progress_.set_ends_known_from(std::max(progress_.ends_known_from(), failed[0] + 1));
+    failed.erase(failed.begin());
+  }
+  update.closed_saves.push_back(id);
+}
+
+bool RunState::WasCommitted(std::string_view id) const {
+  const std::optional<uint64_t> number = storage::ParseCheckpointId(id);
+  const auto& failed = progress_.failed_saves();
+  return number >= progress_.ends_known_from() && number <= progress_.last_checkpoint_id() &&
+         OpenSave(id) == nullptr && std::find(failed.begin(), failed.end(), number) == failed.end();
 }
 
 std::vector<const policy::Policy*> RunState::PoliciesWithBest(std::string_view id) const {

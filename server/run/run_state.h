@@ -77,6 +77,9 @@ class RunState {
   // A save is being published (or not any more): a new trainer no longer (again) fails it.
   void SetPublishing(std::string_view id, bool publishing);
   bool Publishing(std::string_view id) const;
+  // Whether the save is known to have become a checkpoint, which may have been replaced or deleted
+  // since.
+  bool WasCommitted(std::string_view id) const;
   // A published save becomes a checkpoint; or an open save ends without one. The save is closed.
   storage::RunUpdate Commit(const v1::Checkpoint& published);
   storage::RunUpdate Fail(std::string_view id);
@@ -101,6 +104,7 @@ class RunState {
   storage::RunUpdate NewUpdate() const;
   v1::RunProgress Progress() const;
   void FailOpenSaves(Attached& attached);
+  void CloseFailed(const std::string& id, storage::RunUpdate& update);
   absl::Status AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, bool fresh);
   absl::Status Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added);
   absl::Status CheckEvent(const v1::Event& event) const;

@@ -185,6 +185,42 @@ TEST_F(UploadWireTest, AFinishedSaveSaysSo) {
   EXPECT_TRUE(upload.Status().ok());
 }
 
+// Its trainer may have missed that it was committed: by a restart after the last byte had come.
+TEST_F(UploadWireTest, ASaveThatWasCommittedAndReplacedHasNotFailed) {
+  std::vector<std::string> saves;
+  for (const double loss : {0.9, 0.8, 0.7}) {  // of one epoch, so of one name
+    const auto decision = trainer_.Epoch(++seq_, 0, loss);
+    ASSERT_TRUE(decision && decision->saves_size() == 1);
+    saves.push_back(decision->saves(0).name());
+  }
+  v1::TrainRequest abandon;
+  abandon.mutable_abandon()->set_save(saves[1]);
+  ASSERT_TRUE(trainer_.Send(abandon));
+  ASSERT_TRUE(trainer_.NextOutcome());
+  ASSERT_TRUE(UploadAll(saves[0], "replaced").ok());
+  ASSERT_TRUE(UploadAll(saves[2], "the one that stays").ok());
+  ASSERT_THAT(List(), SizeIs(1));
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      daemon_.Kill();
+      ASSERT_TRUE(daemon_.Start());
+    }
+    Upload upload(Channel());
+    v1::UploadRequest start;
+    *start.mutable_start() = ForSave(saves[0]);
+    upload.Send(start);
+    const auto response = upload.Read();
+    ASSERT_TRUE(response && response->has_finished()) << upload.Status().error_message();
+    EXPECT_EQ(response->finished().checkpoint().name(), saves[0]);
+    EXPECT_EQ(response->finished().checkpoint().state(), v1::Checkpoint::STATE_COMMITTED);
+    EXPECT_FALSE(response->finished().has_part());
+    EXPECT_TRUE(upload.Status().ok());
+    Upload failed(Channel());
+    EXPECT_FALSE(failed.Start(ForSave(saves[1])));
+    EXPECT_EQ(ReasonOf(failed.Status()), "SAVE_NOT_OPEN") << restarted;
+  }
+}
+
 TEST_F(UploadWireTest, TwoStreamsDoNotMix) {
   const std::string save = Save();
   Upload first(Channel());

@@ -190,6 +190,8 @@ std::vector<std::string> Dump(const CheckpointStore& store, bool with_events) {
   if (!snapshot.ok()) return lines;
   snapshot->progress.clear_last_checkpoint_id();
   snapshot->progress.clear_writer_epoch();
+  snapshot->progress.clear_failed_saves();
+  snapshot->progress.clear_ends_known_from();
   lines.push_back("row " + snapshot->run.ShortDebugString());
   lines.push_back("progress " + snapshot->progress.ShortDebugString());
   auto run = store.GetRun("r");

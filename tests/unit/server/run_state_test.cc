@@ -73,6 +73,52 @@ TEST_F(RunStateTest, ANewTrainerGivesUpTheSavesOfTheOldOne) {
   EXPECT_EQ(taken.answers[0].policies(0).action(), v1::PolicyDecision::ACTION_SAVE);
 }
 
+TEST_F(RunStateTest, HowASaveEndedIsKnownAfterARestart) {
+  RunState state = NewRun();
+  std::vector<storage::RunUpdate> updates;
+  updates.push_back(Attach(state)->update);
+  for (uint64_t seq = 1; seq <= 3; ++seq) {
+    updates.push_back(
+        Take(state, Batch({EpochEnd(seq, 0, 1.0 / static_cast<double>(seq))})).update);
+  }
+  v1::Checkpoint published = *state.OpenSave("1");
+  updates.push_back(state.Commit(published));
+  updates.push_back(state.Fail("2"));
+  for (const RunState& each : {state, RunState(Reload(updates))}) {
+    EXPECT_TRUE(each.WasCommitted("1"));
+    EXPECT_FALSE(each.WasCommitted("2")) << "it failed";
+    EXPECT_FALSE(each.WasCommitted("3")) << "it is open";
+    EXPECT_FALSE(each.WasCommitted("4")) << "it was never decided";
+    EXPECT_FALSE(each.WasCommitted("x"));
+  }
+}
+
+TEST_F(RunStateTest, OfOldFailuresNothingIsClaimed) {
+  RunState state = NewRun();
+  ASSERT_TRUE(Attach(state).ok());
+  const auto save = [&](uint64_t seq) {
+    return Take(state, Batch({EpochEnd(seq, 0, 1.0 / static_cast<double>(seq))}));
+  };
+  ASSERT_THAT(save(1).update.opened_saves, SizeIs(1));
+  state.Commit(v1::Checkpoint(*state.OpenSave("1")));
+  for (uint64_t seq = 2; seq <= 258; ++seq) {
+    ASSERT_THAT(save(seq).update.opened_saves, SizeIs(1));
+    state.Fail(std::to_string(seq));
+  }
+  // Of 257 failures the newest 256 are kept: what came before may have ended in any way.
+  for (const char* id : {"1", "2", "3", "258"}) EXPECT_FALSE(state.WasCommitted(id)) << id;
+  ASSERT_THAT(save(259).update.opened_saves, SizeIs(1));
+  state.Commit(v1::Checkpoint(*state.OpenSave("259")));
+  EXPECT_TRUE(state.WasCommitted("259"));
+}
+
+TEST_F(RunStateTest, OfSavesBeforeThisWasRecordedNothingIsClaimed) {
+  storage::RunSnapshot old;
+  old.run.set_name("runs/r");
+  old.progress.set_last_checkpoint_id(7);
+  EXPECT_FALSE(RunState(std::move(old)).WasCommitted("7"));
+}
+
 TEST_F(RunStateTest, ASaveBeingPublishedOutlivesItsTrainer) {
   RunState state = NewRun();
   ASSERT_TRUE(Attach(state).ok());
