@@ -87,6 +87,11 @@ void FillDefaults(v1::DaemonConfig& config) {
   if (!config.limits().has_free_space_reserve_mib()) {
     config.mutable_limits()->set_free_space_reserve_mib(256);
   }
+  v1::LocalConfig& local = *config.mutable_local();
+  if (local.max_slots() == 0) local.set_max_slots(64);
+  if (local.max_trainer_mib() == 0) local.set_max_trainer_mib(65'536);
+  if (local.max_total_mib() == 0) local.set_max_total_mib(262'144);
+  if (local.max_connections() == 0) local.set_max_connections(1024);
   v1::ScrubConfig& scrub = *config.mutable_scrub();
   if (!scrub.has_interval_hours()) scrub.set_interval_hours(168);
   if (scrub.mib_per_second() == 0) scrub.set_mib_per_second(16);
@@ -175,6 +180,20 @@ absl::Status CheckScrub(const v1::ScrubConfig& scrub) {
   return absl::OkStatus();
 }
 
+absl::Status CheckLocal(const v1::LocalConfig& local) {
+  if (!local.socket().empty() && local.socket() != "off" && !local.socket().starts_with('/')) {
+    return FieldInvalid("local.socket", local.socket(), "it must be an absolute path or 'off'");
+  }
+  const std::pair<const char*, int> limits[] = {{"local.max_slots", local.max_slots()},
+                                                {"local.max_trainer_mib", local.max_trainer_mib()},
+                                                {"local.max_total_mib", local.max_total_mib()},
+                                                {"local.max_connections", local.max_connections()}};
+  for (const auto& [field, value] : limits) {
+    if (value < 0) return FieldInvalid(field, std::to_string(value), "it must be above 0");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(v1::DaemonConfig& config) {
   const std::string& level = config.log().level();
   if (level != "trace" && level != "debug" && level != "info" && level != "warn" &&
@@ -191,6 +210,7 @@ absl::Status Check(v1::DaemonConfig& config) {
   }
   if (absl::Status status = CheckLimits(config.mutable_limits()); !status.ok()) return status;
   if (absl::Status status = CheckScrub(config.scrub()); !status.ok()) return status;
+  if (absl::Status status = CheckLocal(config.local()); !status.ok()) return status;
   return ConfiguredPolicies::Create(config).status();
 }
 

@@ -1,6 +1,7 @@
 #include "server/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "server/http/http_server.h"
 #include "server/http/metrics.h"
+#include "server/local/local_server.h"
 #include "server/rpc/rpc_server.h"
 #include "server/run/byte_budget.h"
 #include "server/run/configured_policies.h"
@@ -79,6 +81,7 @@ class DaemonImpl final : public Daemon {
 
  private:
   absl::Status OpenStore();
+  absl::Status StartLocal();
   absl::Status StartHttp();
   void IndexFailed(const std::string& what);
   void Describe(v1::Status& status) const;
@@ -94,6 +97,7 @@ class DaemonImpl final : public Daemon {
   Metrics metrics_;
   std::unique_ptr<storage::CheckpointStore> store_;
   std::unique_ptr<Scrubber> scrubber_;  // used by tasks of the executors
+  std::unique_ptr<LocalServer> local_;  // used by tasks of the executors; null when off
   std::unique_ptr<Executors> executors_;
   std::unique_ptr<IndexWriter> index_;
   ByteBudget event_budget_{kMaxPendingEventBytes};
@@ -140,6 +144,7 @@ absl::Status DaemonImpl::Start() {
       LimitsOf(config_.limits()), config_.limits().max_streams(),
       [this](v1::Status& status) { Describe(status); }, config_.scrub().mib_per_second()});
   runs_->Recover(store_->unfinished_runs());
+  if (absl::Status status = StartLocal(); !status.ok()) return status;
   auto rpc = RpcServer::Start(
       {{config_.listen().begin(), config_.listen().end()}, config_.reflection()}, *context_);
   if (!rpc.ok()) return rpc.status();
@@ -148,6 +153,29 @@ absl::Status DaemonImpl::Start() {
   rpc_->SetServing(health_.Reason().empty());
   scrubber_ = std::make_unique<Scrubber>(*store_, *executors_, metrics_, clock_, config_.scrub());
   scrubber_->Start();
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::StartLocal() {
+  v1::LocalConfig config = config_.local();
+  if (config.socket() == "off") return absl::OkStatus();
+  if (config.socket().empty()) {
+    config.set_socket(store_->data_dir() + "/local.sock");
+    if (config.socket().size() >= sizeof sockaddr_un::sun_path) {
+      spdlog::warn("no hand-over in shared memory: {} is too long for a socket; set local.socket",
+                   config.socket());
+      return absl::OkStatus();
+    }
+  }
+  auto local = LocalServer::Start(config, *context_);
+  if (!local.ok()) return local.status();
+  local_ = *std::move(local);
+  metrics_.SetSampler([this](Metrics& metrics) {
+    Sample(*store_, metrics);
+    metrics.slot_memory.Set(static_cast<double>(local_->slot_bytes()));
+  });
+  context_->local_socket = config.socket();
+  context_->local_token = local_->token();
   return absl::OkStatus();
 }
 
@@ -181,6 +209,8 @@ void DaemonImpl::Describe(v1::Status& status) const {
                                            .count());
   for (const std::string& address : rpc_->addresses()) status.add_listen(address);
   status.set_http(http_address());
+  status.set_local_socket(context_->local_socket);
+  if (local_ != nullptr) status.set_slot_bytes(local_->slot_bytes());
   status.set_not_serving_reason(health_.Reason());
   status.set_serving(status.not_serving_reason().empty());
 }
@@ -188,9 +218,11 @@ void DaemonImpl::Describe(v1::Status& status) const {
 void DaemonImpl::Shutdown() {
   health_.Fail("ckptd is shutting down");
   rpc_->SetServing(false);
+  if (local_ != nullptr) local_->StopTaking();
   runs_->Drain();
   rpc_->Shutdown(std::chrono::system_clock::now() +
                  std::chrono::seconds(config_.shutdown_grace_seconds()));
+  if (local_ != nullptr) local_->StopStoring();
   http_.reset();
   executors_->Stop();
 }

@@ -288,6 +288,7 @@ void DescribeStatus(const v1::Status& status, const std::string& server, std::os
   fields.Add("Started", HumanTime(status.start_time()));
   fields.Add("Listening", listen);
   fields.Add("HTTP", status.http());
+  fields.Add("Local socket", status.local_socket());
   fields.Add("Data", status.data_dir());
   fields.Add("Free", HumanBytes(status.free_bytes()));
   fields.Add("Runs", fmt::format("{} ({} connected)", status.runs(), status.connected_trainers()));

@@ -23,6 +23,13 @@ prometheus::Counter& Decisions(Registry& registry, const char* action) {
   return Counter(registry, "ckptd_decisions_total", "Policy decisions", {{"action", action}});
 }
 
+prometheus::Counter& StoredParts(Registry& registry, const char* mode) {
+  return Counter(
+      registry, "ckptd_local_parts_total",
+      "Parts stored from shared memory, past the page cache (direct) or through it (paced)",
+      {{"mode", mode}});
+}
+
 prometheus::Gauge& Gauge(Registry& registry, const char* name, const char* help) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
 }
@@ -52,6 +59,10 @@ Metrics::Metrics()
       saves_committed(Counter(*registry_, "ckptd_saves_committed_total", "Checkpoints committed")),
       saves_failed(Counter(*registry_, "ckptd_saves_failed_total", "Saves that failed")),
       upload_bytes(Counter(*registry_, "ckptd_upload_bytes_total", "Bytes received")),
+      local_bytes(Counter(*registry_, "ckptd_local_bytes_total",
+                          "Bytes taken from memory shared with trainers")),
+      direct_parts(StoredParts(*registry_, "direct")),
+      paced_parts(StoredParts(*registry_, "paced")),
       download_bytes(Counter(*registry_, "ckptd_download_bytes_total", "Bytes sent")),
       scrub_bytes(Counter(*registry_, "ckptd_scrub_bytes_total",
                           "Bytes read by the scheduled verification")),
@@ -65,6 +76,8 @@ Metrics::Metrics()
       trainers(Gauge(*registry_, "ckptd_trainers", "Trainers connected")),
       damaged_parts(Gauge(*registry_, "ckptd_damaged_parts",
                           "Damages found by the newest round of the scheduled verification")),
+      slot_memory(Gauge(*registry_, "ckptd_slot_memory_bytes",
+                        "Memory of trainers that is mapped for hand-over")),
       runs(Gauge(*registry_, "ckptd_runs", "Runs known")),
       checkpoints(Gauge(*registry_, "ckptd_checkpoints", "Committed checkpoints")),
       checkpoint_bytes(

@@ -75,6 +75,9 @@ class Metrics {
   MetricCounter saves_committed;
   MetricCounter saves_failed;
   MetricCounter upload_bytes;
+  MetricCounter local_bytes;
+  MetricCounter direct_parts;
+  MetricCounter paced_parts;
   MetricCounter download_bytes;
   MetricCounter scrub_bytes;
   MetricTimer commit_seconds;  // from the last part's end to the answer
@@ -84,6 +87,7 @@ class Metrics {
   MetricGauge trainers;
   MetricGauge damaged_parts;
   // Set by whoever renders, see SetSampler.
+  MetricGauge slot_memory;
   MetricGauge runs;
   MetricGauge checkpoints;
   MetricGauge checkpoint_bytes;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ckpt/v1/catalog_service.grpc.pb.h"
-#include "server/rpc/server_context.h"
+#include "server/server_context.h"
 
 namespace ckpt::server {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "ckpt/v1/weight_service.grpc.pb.h"
-#include "server/rpc/server_context.h"
+#include "server/server_context.h"
 
 namespace ckpt::server {
 

@@ -1,34 +1,12 @@
 #include "server/rpc/grpc_status.h"
 
-#include <string>
-
-#include "absl/strings/cord.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
-#include "storage/base/errors.h"
+#include "server/error_details.h"
 
 namespace ckpt::server {
-namespace {
-
-constexpr int kRetryDelaySeconds = 1;
-
-}  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  google::rpc::Status details;
-  details.set_code(static_cast<int>(status.code()));
-  details.set_message(std::string(MessageOf(status)));
-  if (const auto info = status.GetPayload(kErrorInfoUrl)) {
-    google::protobuf::Any* any = details.add_details();
-    any->set_type_url(kErrorInfoUrl);
-    any->set_value(std::string(*info));
-  }
-  if (ReasonOf(status) == v1::ERROR_REASON_DRAINING) {
-    google::rpc::RetryInfo retry;
-    retry.mutable_retry_delay()->set_seconds(kRetryDelaySeconds);
-    details.add_details()->PackFrom(retry);
-  }
+  const google::rpc::Status details = ErrorDetails(status);
   return {static_cast<grpc::StatusCode>(status.code()), details.message(),
           details.SerializeAsString()};
 }

@@ -11,7 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "server/rpc/grpc_status.h"
-#include "server/rpc/server_context.h"
+#include "server/server_context.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::server {

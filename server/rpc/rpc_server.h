@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "server/rpc/server_context.h"
+#include "server/server_context.h"
 
 namespace ckpt::server {
 

@@ -10,6 +10,7 @@
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/hello.h"
 #include "server/run/trainer_session.h"
+#include "server/version.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 
@@ -48,6 +49,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     if (close_status_.has_value()) return;
     // Events that came before the Welcome would have no run to go to.
     const bool welcome = response.has_welcome();
+    if (welcome) Complete(*response.mutable_welcome());
     unsent_.push_back(std::move(response));
     WriteNext();
     if (welcome) ReadNext();
@@ -103,6 +105,13 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
   }
 
  private:
+  // What the run knows nothing of.
+  void Complete(v1::Welcome& welcome) const {
+    welcome.set_server_version(kVersion);
+    welcome.set_local_socket(context_.local_socket);
+    welcome.set_local_token(context_.local_token);
+  }
+
   // The next message may come.
   void Ready() {
     const std::lock_guard lock(mutex_);

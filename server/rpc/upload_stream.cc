@@ -1,8 +1,5 @@
 #include "server/rpc/upload_stream.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -10,12 +7,10 @@
 #include "server/rpc/grpc_status.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
-#include "storage/base/names.h"
 
 namespace ckpt::server {
 namespace {
 
-constexpr int kMaxParts = 64;
 // A sender that moves nothing for so long loses its place, so that its share of the budget serves
 // others. What it has sent stays and can be resumed.
 constexpr std::chrono::seconds kIdleTimeout(60);
@@ -128,96 +123,35 @@ void UploadStream::WatchIdle() {
 void UploadStream::OnStart(const v1::UploadStart& start) {
   if (started_) return Close(ProtocolViolation("start was sent already"));
   started_ = true;
-  if (absl::Status status = ReadTarget(start); !status.ok()) return Close(std::move(status));
-  if (!target_.save.empty()) return OpenSave(start);
-  if (auto run = context_.store.GetRun(target_.run); !run.ok()) return Close(run.status());
-  OpenPart(start);
+  auto target = ReadUploadTarget(start, context_.limits);
+  if (!target.ok()) return Close(target.status());
+  target_ = *std::move(target);
+  OpenUploadTarget(context_.store, context_.runs, target_,
+                   [self = shared_from_this(),
+                    offset = start.offset()](absl::StatusOr<UploadTarget> opened) mutable {
+                     UploadStream* stream = self.get();
+                     stream->Post([stream, offset, opened = std::move(opened)]() mutable {
+                       stream->Opened(offset, std::move(opened));
+                     });
+                   });
 }
 
-absl::Status UploadStream::ReadTarget(const v1::UploadStart& start) {
-  if (start.has_save()) {
-    auto ref = ParseCheckpointName(start.save());
-    if (!ref.ok()) return ref.status();
-    if (IsAlias(ref->id)) return FieldInvalid("save", start.save(), "it must name a save");
-    target_.run = std::move(ref->run);
-    target_.save = std::move(ref->id);
-  } else if (start.has_staged()) {
-    auto run = ParseRunName(start.staged().run());
-    if (!run.ok()) return run.status();
-    if (auto status = CheckStageId(start.staged().stage_id()); !status.ok()) return status;
-    target_.run = *std::move(run);
-    target_.stage_id = start.staged().stage_id();
-  } else {
-    return FieldInvalid("start.target", "", "it must be a save or a stage");
-  }
-  target_.part = start.part().empty() ? "weights" : start.part();
-  target_.rank = start.rank();
-  target_.part_count = std::max(1, start.part_count());
-  target_.size_hint = start.size();
-  if (auto status = CheckPartName(target_.part); !status.ok()) return status;
-  if (target_.rank != 0) {
-    return FieldInvalid("rank", std::to_string(target_.rank), "runs of this version have rank 0");
-  }
-  if (start.part_count() < 0 || start.part_count() > kMaxParts) {
-    return FieldInvalid("part_count", std::to_string(start.part_count()),
-                        fmt::format("it must be 1 to {}", kMaxParts));
-  }
-  if (start.size() < 0 || start.offset() < 0) {
-    return FieldInvalid("size and offset", fmt::format("{}, {}", start.size(), start.offset()),
-                        "they must not be negative");
-  }
-  if (start.size() > context_.limits.max_part_bytes()) {
-    return LimitExceeded("bytes of one part",
-                         static_cast<uint64_t>(context_.limits.max_part_bytes()),
-                         static_cast<uint64_t>(start.size()));
-  }
-  return absl::OkStatus();
-}
-
-void UploadStream::OpenSave(const v1::UploadStart& start) {
-  context_.runs.Open(
-      target_.run, /*create=*/false,
-      [self = shared_from_this(), start](absl::StatusOr<std::shared_ptr<RunActor>> actor) {
-        UploadStream* stream = self.get();
-        if (!actor.ok()) {
-          stream->Post([stream, status = actor.status()] { stream->Close(status); });
-          return;
-        }
-        (*actor)->OpenUpload(stream->target_.save,
-                             [self, actor = *actor, start](absl::StatusOr<v1::Checkpoint> save) {
-                               UploadStream* opened = self.get();
-                               opened->Post([opened, actor, start, save = std::move(save)] {
-                                 if (!save.ok()) return opened->Close(save.status());
-                                 opened->run_ = actor;
-                                 if (save->state() == v1::Checkpoint::STATE_COMMITTED) {
-                                   return opened->AlreadyCommitted(*save);
-                                 }
-                                 opened->OpenPart(start);
-                               });
-                             });
-      });
-}
-
-// A sender that never heard of its success tries again: tell it.
-void UploadStream::AlreadyCommitted(const v1::Checkpoint& checkpoint) {
+void UploadStream::Opened(int64_t offset, absl::StatusOr<UploadTarget> opened) {
+  if (!opened.ok()) return Close(opened.status());
+  run_ = std::move(opened->run);
+  if (!opened->finished.has_value()) return OpenPart(offset);
   v1::UploadResponse response;
-  v1::UploadFinished& finished = *response.mutable_finished();
-  *finished.mutable_checkpoint() = checkpoint;  // without parts if it exists no more
-  for (const v1::Part& part : checkpoint.parts()) {
-    if (part.rank() == target_.rank && part.part() == target_.part) *finished.mutable_part() = part;
-  }
+  *response.mutable_finished() = *std::move(opened->finished);
   Respond(std::move(response));
   Close(absl::OkStatus());
 }
 
-void UploadStream::OpenPart(const v1::UploadStart& start) {
+void UploadStream::OpenPart(int64_t offset) {
   if (closing_) return;
   auto writer = context_.store.OpenPart(target_);
   if (!writer.ok()) return Close(writer.status());
   writer_ = *std::move(writer);
-  if (start.offset() > writer_->offset()) {
-    return Close(OffsetMismatch(writer_->offset(), start.offset()));
-  }
+  if (offset > writer_->offset()) return Close(OffsetMismatch(writer_->offset(), offset));
   persisted_ = writer_->persisted();
   v1::UploadResponse response;
   response.mutable_started()->set_offset(writer_->offset());

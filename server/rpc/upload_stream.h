@@ -7,7 +7,8 @@
 #include <string>
 
 #include "ckpt/v1/weight_service.grpc.pb.h"
-#include "server/rpc/server_context.h"
+#include "server/run/upload_target.h"
+#include "server/server_context.h"
 
 namespace ckpt::server {
 
@@ -37,10 +38,8 @@ class UploadStream final : public grpc::ServerBidiReactor<v1::UploadRequest, v1:
   void WatchIdle();
 
   void OnStart(const v1::UploadStart& start);
-  absl::Status ReadTarget(const v1::UploadStart& start);
-  void OpenSave(const v1::UploadStart& start);
-  void OpenPart(const v1::UploadStart& start);
-  void AlreadyCommitted(const v1::Checkpoint& checkpoint);
+  void Opened(int64_t offset, absl::StatusOr<UploadTarget> opened);
+  void OpenPart(int64_t offset);
   void OnChunk(const v1::UploadChunk& chunk);
   absl::Status Append(const v1::UploadChunk& chunk);
   void OnFinish(const v1::UploadFinish& finish);

@@ -4,7 +4,7 @@
 #include <atomic>
 
 #include "ckpt/v1/weight_service.grpc.pb.h"
-#include "server/rpc/server_context.h"
+#include "server/server_context.h"
 
 namespace ckpt::server {
 

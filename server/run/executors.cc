@@ -70,11 +70,13 @@ void SerialExecutor::Post(Task task) { strand_->Post(std::move(task)); }
 class ExecutorsImpl {
  public:
   explicit ExecutorsImpl(int io_threads)
-      : actors(kActorThreads),
+      : disk_threads(io_threads),
+        actors(kActorThreads),
         disk(static_cast<size_t>(io_threads)),
         timer_guard(asio::make_work_guard(timers)),
         timer_thread([this] { timers.run(); }) {}
 
+  const int disk_threads;
   std::shared_ptr<IdleCounter> counter = std::make_shared<IdleCounter>();
   asio::thread_pool actors;
   asio::thread_pool disk;
@@ -90,6 +92,8 @@ Executors::~Executors() {
   impl_->actors.join();
   impl_->disk.join();
 }
+
+int Executors::io_threads() const { return impl_->disk_threads; }
 
 SerialExecutor Executors::NewActorStrand() {
   return SerialExecutor(std::make_shared<SerialExecutor::Strand>(impl_->actors, impl_->counter));

@@ -32,6 +32,8 @@ class Executors {
   explicit Executors(int io_threads);
   ~Executors();  // Stop
 
+  int io_threads() const;
+
   SerialExecutor NewActorStrand();  // tasks must not block
   SerialExecutor NewDiskStrand();   // tasks may block
   void PostDisk(Task task);         // may block; in any order

@@ -1,0 +1,56 @@
+#include "server/local/file_content.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "storage/base/errors.h"
+
+namespace ckpt::server {
+namespace {
+
+absl::Status Invalid(std::string_view rule) {
+  return FieldInvalid("submit.file", "descriptor", rule);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const FileContent>> FileContent::Open(UniqueFd file, int64_t size) {
+  struct stat info;
+  struct statfs system;
+  if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
+      fstatfs(file.get(), &system) != 0 || system.f_type != TMPFS_MAGIC) {
+    return Invalid("it must be a memfd or a file of a tmpfs");
+  }
+  const int flags = fcntl(file.get(), F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH) != 0) {
+    return Invalid("it must be open for reading");
+  }
+  if (info.st_size != size) {
+    return Invalid(fmt::format("it has {} bytes, and start.size says {}", info.st_size, size));
+  }
+  return std::unique_ptr<const FileContent>(new FileContent(std::move(file), size));
+}
+
+absl::StatusOr<std::string_view> FileContent::Read(int64_t offset, int64_t size,
+                                                   char* buffer) const {
+  int64_t done = 0;
+  while (done < size) {
+    const ssize_t got =
+        pread(file_.get(), buffer + done, static_cast<size_t>(size - done), offset + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FileError("pread", "file handed over", errno);
+    if (got == 0) return Invalid("it was shortened before it was stored");
+    done += got;
+  }
+  return std::string_view(buffer, static_cast<size_t>(size));
+}
+
+}  // namespace ckpt::server

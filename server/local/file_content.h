@@ -1,0 +1,33 @@
+// Content in a file that a trainer hands over: for libraries that can only write files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "storage/base/unique_fd.h"
+#include "storage/fs/content.h"
+
+namespace ckpt::server {
+
+// The bytes are copied out with reads: the file's owner may shorten it at any time, and a mapping
+// would end the daemon then. Thread-safe.
+class FileContent final : public storage::Content {
+ public:
+  // FIELD_INVALID: not a regular file in memory (memfd, tmpfs), where reads never wait for a disk
+  // or a network; not readable; or not of `size` bytes.
+  static absl::StatusOr<std::unique_ptr<const FileContent>> Open(UniqueFd file, int64_t size);
+
+  int64_t size() const override { return size_; }
+  bool in_place() const override { return false; }
+  // FIELD_INVALID if the file has become shorter.
+  absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size, char* buffer) const override;
+
+ private:
+  FileContent(UniqueFd file, int64_t size) : file_(std::move(file)), size_(size) {}
+
+  const UniqueFd file_;
+  const int64_t size_;
+};
+
+}  // namespace ckpt::server

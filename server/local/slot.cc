@@ -1,0 +1,93 @@
+#include "server/local/slot.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "storage/base/errors.h"
+
+namespace ckpt::server {
+namespace {
+
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+absl::Status CheckMemory(const UniqueFd& memfd, int64_t size) {
+  const auto invalid = [](std::string_view value, std::string_view rule) {
+    return FieldInvalid("register_slot", value, rule);
+  };
+  if (size <= 0 || size > std::numeric_limits<int64_t>::max() - kSlotHeaderBytes) {
+    return invalid(std::to_string(size), "its size must be above 0");
+  }
+  const int seals = fcntl(memfd.get(), F_GET_SEALS);
+  if (seals < 0) return invalid("descriptor", "it must be a memfd made with MFD_ALLOW_SEALING");
+  if ((seals & kSeals) != kSeals) {
+    return invalid("descriptor", "it must be sealed with F_SEAL_SHRINK and F_SEAL_GROW");
+  }
+  struct stat info;
+  if (fstat(memfd.get(), &info) != 0) return FileError("fstat", "slot", errno);
+  if (info.st_size < kSlotHeaderBytes + size) {
+    return invalid(std::to_string(size),
+                   fmt::format("the memory has {} bytes, and {} of them are the header",
+                               info.st_size, kSlotHeaderBytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status SlotMemory::Take(int64_t bytes) {
+  int64_t taken = taken_.load();
+  while (true) {
+    if (bytes > limit_ - taken) {
+      return LimitExceeded("bytes in slots of all trainers", static_cast<uint64_t>(limit_),
+                           static_cast<uint64_t>(taken) + static_cast<uint64_t>(bytes));
+    }
+    if (taken_.compare_exchange_weak(taken, taken + bytes)) return absl::OkStatus();
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const Slot>> Slot::Map(const UniqueFd& memfd, int64_t size,
+                                                      SlotMemory& memory) {
+  if (absl::Status status = CheckMemory(memfd, size); !status.ok()) return status;
+  const int64_t bytes = kSlotHeaderBytes + size;
+  if (absl::Status status = memory.Take(bytes); !status.ok()) return status;
+  void* mapping = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ, MAP_SHARED, memfd.get(), 0);
+  if (mapping == MAP_FAILED) {
+    const int error = errno;
+    memory.Return(bytes);
+    return FileError("mmap", "slot", error);
+  }
+  return std::shared_ptr<const Slot>(new Slot(static_cast<const char*>(mapping), size, memory));
+}
+
+Slot::~Slot() {
+  const int64_t bytes = kSlotHeaderBytes + size_;
+  munmap(const_cast<char*>(mapping_), static_cast<size_t>(bytes));
+  memory_.Return(bytes);
+}
+
+uint64_t Slot::generation() const {
+  static_assert(std::endian::native == std::endian::little);
+  // Another process writes it: an atomic load, ordered before the reads of the content.
+  return __atomic_load_n(reinterpret_cast<const uint64_t*>(mapping_), __ATOMIC_ACQUIRE);
+}
+
+absl::StatusOr<std::string_view> SlotContent::Read(int64_t offset, int64_t size,
+                                                   char* /*buffer*/) const {
+  if (slot_->generation() != generation_) {
+    return MakeError(v1::ERROR_REASON_DIGEST_MISMATCH,
+                     fmt::format("the slot was written again before it was stored: submitted at "
+                                 "generation {}, now {}",
+                                 generation_, slot_->generation()));
+  }
+  return slot_->content().substr(static_cast<size_t>(offset), static_cast<size_t>(size));
+}
+
+}  // namespace ckpt::server

@@ -1,0 +1,72 @@
+#include "server/local/file_content.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "storage/base/errors.h"
+#include "tests/unit/storage/testing/temp_dir.h"
+
+namespace ckpt::server {
+namespace {
+
+UniqueFd MemoryFile(std::string_view content) {
+  UniqueFd file(memfd_create("file", MFD_CLOEXEC));
+  EXPECT_EQ(write(file.get(), content.data(), content.size()),
+            static_cast<ssize_t>(content.size()));
+  return file;
+}
+
+v1::ErrorReason WhyNot(UniqueFd file, int64_t size) {
+  return ReasonOf(FileContent::Open(std::move(file), size).status());
+}
+
+TEST(FileContentTest, IsReadFromTheFirstByteOn) {
+  const auto content = FileContent::Open(MemoryFile("0123456789"), 10);
+  ASSERT_TRUE(content.ok()) << content.status();
+  EXPECT_EQ((*content)->size(), 10);
+  EXPECT_FALSE((*content)->in_place());
+  char buffer[4];
+  const auto middle = (*content)->Read(3, 4, buffer);
+  ASSERT_TRUE(middle.ok()) << middle.status();
+  EXPECT_EQ(*middle, "3456");
+  EXPECT_EQ(middle->data(), buffer);
+}
+
+TEST(FileContentTest, TakesOnlyFilesInMemoryThatCanBeRead) {
+  const storage::TempDir folder;
+  storage::WriteFile(folder / "file", "0123456789");
+  EXPECT_EQ(WhyNot(UniqueFd(open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC)), 10),
+            v1::ERROR_REASON_FIELD_INVALID)
+      << "on a disk";
+  for (const char* path : {"/dev/zero", "/dev/shm", "/proc/self/status"}) {
+    EXPECT_EQ(WhyNot(UniqueFd(open(path, O_RDONLY | O_CLOEXEC)), 10),
+              v1::ERROR_REASON_FIELD_INVALID)
+        << path;
+  }
+  EXPECT_EQ(WhyNot(MemoryFile("0123456789"), 11), v1::ERROR_REASON_FIELD_INVALID) << "too short";
+  EXPECT_EQ(WhyNot(MemoryFile("0123456789"), 9), v1::ERROR_REASON_FIELD_INVALID) << "too long";
+  const UniqueFd file = MemoryFile("0123456789");
+  const std::string link = "/proc/self/fd/" + std::to_string(file.get());
+  for (const int flags : {O_WRONLY, O_PATH}) {
+    EXPECT_EQ(WhyNot(UniqueFd(open(link.c_str(), flags | O_CLOEXEC)), 10),
+              v1::ERROR_REASON_FIELD_INVALID)
+        << flags;
+  }
+}
+
+TEST(FileContentTest, AFileThatBecomesShorterIsAnError) {
+  UniqueFd file = MemoryFile("0123456789");
+  const UniqueFd owner(dup(file.get()));
+  const auto content = FileContent::Open(std::move(file), 10);
+  ASSERT_TRUE(content.ok()) << content.status();
+  ASSERT_EQ(ftruncate(owner.get(), 5), 0);
+  char buffer[10];
+  EXPECT_EQ(ReasonOf((*content)->Read(0, 10, buffer).status()), v1::ERROR_REASON_FIELD_INVALID);
+}
+
+}  // namespace
+}  // namespace ckpt::server
