@@ -72,6 +72,8 @@ class DaemonImpl final : public Daemon {
   DaemonImpl(const v1::DaemonConfig& config, ConfiguredPolicies policies)
       : config_(config), policies_(std::move(policies)) {}
 
+  ~DaemonImpl() override { StopTasks(); }
+
   absl::Status Start();
   void Shutdown() override;
 
@@ -83,6 +85,7 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenStore();
   absl::Status StartLocal();
   absl::Status StartHttp();
+  void StopTasks();
   void IndexFailed(const std::string& what);
   void Describe(v1::Status& status) const;
 
@@ -96,16 +99,16 @@ class DaemonImpl final : public Daemon {
   Health health_;
   Metrics metrics_;
   std::unique_ptr<storage::CheckpointStore> store_;
-  std::unique_ptr<Scrubber> scrubber_;  // used by tasks of the executors
-  std::unique_ptr<LocalServer> local_;  // used by tasks of the executors; null when off
   std::unique_ptr<Executors> executors_;
   std::unique_ptr<IndexWriter> index_;
   ByteBudget event_budget_{kMaxPendingEventBytes};
   std::unique_ptr<RunRegistry> runs_;
   std::unique_ptr<ByteBudget> upload_budget_;
   std::unique_ptr<ServerContext> context_;
+  std::unique_ptr<LocalServer> local_;  // null when off
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<Scrubber> scrubber_;
 };
 
 absl::Status DaemonImpl::OpenStore() {
@@ -223,8 +226,15 @@ void DaemonImpl::Shutdown() {
   rpc_->Shutdown(std::chrono::system_clock::now() +
                  std::chrono::seconds(config_.shutdown_grace_seconds()));
   if (local_ != nullptr) local_->StopStoring();
+  StopTasks();
+}
+
+// Nobody posts any more, and what was posted has run: everything may be taken down.
+void DaemonImpl::StopTasks() {
+  if (local_ != nullptr) local_->StopTaking();
+  if (rpc_ != nullptr) rpc_->Shutdown(std::chrono::system_clock::now());
   http_.reset();
-  executors_->Stop();
+  if (executors_ != nullptr) executors_->Stop();
 }
 
 }  // namespace

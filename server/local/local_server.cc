@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -52,6 +53,7 @@ class LocalServerImpl final : public LocalServer {
                   std::move(token),
                   SlotMemory(int64_t{config.max_total_mib()} << 20),
                   {context, std::max(1, context.executors.io_threads() / 2)}},
+        work_(asio::make_work_guard(io_)),
         acceptor_(io_),
         retry_(io_) {}
   ~LocalServerImpl() override {
@@ -74,6 +76,8 @@ class LocalServerImpl final : public LocalServer {
 
   LocalServices services_;  // outlives io_, which may hold connections
   asio::io_context io_;
+  // Answers to what was submitted come when nothing else is waited for any more.
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
   stream_protocol::acceptor acceptor_;
   asio::steady_timer retry_;
   std::vector<std::weak_ptr<LocalConnection>> connections_;

@@ -19,7 +19,7 @@ class LocalServer {
   // is used by another process, or cannot be made.
   static absl::StatusOr<std::unique_ptr<LocalServer>> Start(const v1::LocalConfig& config,
                                                             const ServerContext& context);
-  // To be destroyed after the executors have stopped.
+  // To be destroyed when the executors have stopped and are still there.
   virtual ~LocalServer() = default;
 
   // What a trainer shows to be let in: 16 random bytes of this start.
@@ -27,7 +27,8 @@ class LocalServer {
   // Bytes in slots.
   virtual int64_t slot_bytes() const = 0;
 
-  // No more connections, and no more requests on those there are; what was submitted goes on.
+  // No more connections, and no more requests on those there are; what was submitted goes on. May be
+  // called again.
   virtual void StopTaking() = 0;
   // What has not begun to be stored fails.
   virtual void StopStoring() = 0;
