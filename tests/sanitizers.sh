@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds and runs the tests with sanitizers, whose findings fail the test.
+#
+#   tests/sanitizers.sh                    both of the following
+#   tests/sanitizers.sh asan-ubsan         the whole suite: memory and undefined behaviour
+#   tests/sanitizers.sh tsan               policy, storage, catalog and server: data races
+#   tests/sanitizers.sh asan-ubsan -L wire    with arguments for ctest
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Not under the address sanitizer: tests of processes that are stopped at their n-th system call; those
+# that measure a daemon's memory; and one that leaves no descriptor for the sanitizer's own.
+readonly not_under_asan='^(crash\.(CallSweep|PowerCuts|FailingWrites)|load_tests\.(Descriptors|ManyRuns|Streams|Uploads))'
+# gRPC is not instrumented: what it synchronises, the thread sanitizer does not see.
+readonly under_tsan=(storage_test storage_upkeep_test storage_sweep_test catalog_tests policy_tests
+  server_tests)
+
+run() {
+  local preset=$1 targets=() select=()
+  shift
+  case "$preset" in
+    asan-ubsan) select=(--exclude-regex "$not_under_asan") ;;
+    tsan)
+      targets=(--target "${under_tsan[@]}")
+      select=(--tests-regex "^($(IFS='|' && echo "${under_tsan[*]}"))\\.")
+      ;;
+    *)
+      sed -n '2,7s/^# \{0,1\}//p' tests/sanitizers.sh >&2
+      exit 2
+      ;;
+  esac
+  cmake --preset "$preset" --log-level=WARNING
+  cmake --build --preset "$preset" --parallel "$(nproc)" "${targets[@]}"
+  ctest --preset "$preset" "${select[@]}" "$@"
+}
+
+./deploy/install-deps.sh
+export UBSAN_OPTIONS=print_stacktrace=1
+if (($#)); then
+  run "$@"
+else
+  run asan-ubsan
+  run tsan
+fi
