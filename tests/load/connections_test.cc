@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <string_view>
 
 #include "storage/base/unique_fd.h"
@@ -26,6 +27,7 @@ class ConnectionsTest : public LoadTest {
 TEST_F(ConnectionsTest, TenThousandLeaveNothingBehind) {
   constexpr int kConnections = 10'000;
   constexpr int kCalls = 100;
+  constexpr std::chrono::minutes kPatience(1);
   constexpr std::string_view kGarbage = "GET / HTTP/1.1\r\n\r\n\xff\xfe\x00garbage";
   for (int i = 0; i < kCalls; ++i) Status();  // what the daemon keeps for good it has by now
   const int64_t descriptors = DescriptorsOf(pid());
@@ -36,13 +38,17 @@ TEST_F(ConnectionsTest, TenThousandLeaveNothingBehind) {
     ASSERT_GT(send(socket.get(), kGarbage.data(), kGarbage.size(), MSG_NOSIGNAL), 0);
   }
   for (int i = 0; i < kCalls; ++i) {
-    wire::Trainer trainer(Connect());
+    const auto channel = Connect();
+    // The daemon may still be taking those before.
+    ASSERT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + kPatience));
+    wire::Trainer trainer(channel);
     ASSERT_TRUE(trainer.Hello().has_value());
   }
   AwaitTrainers(0);
   // The daemon closes its ends after ours; asking it is what passes the time.
   while (DescriptorsOf(pid()) > descriptors + 2) Status();
-  EXPECT_LE(ThreadsOf(pid()), threads + 2);
+  // gRPC adds a few when all of its own are busy at once, whatever their number of connections.
+  EXPECT_LE(ThreadsOf(pid()), threads + 8);
   ExpectService("another");
 }
 
