@@ -11,7 +11,9 @@ cd "$(dirname "$0")/.."
 # Not under the address sanitizer: tests of processes that are stopped at their n-th system call; those
 # that measure a daemon's memory; and one that leaves no descriptor for the sanitizer's own.
 readonly not_under_asan='^(crash\.(CallSweep|PowerCuts|FailingWrites)|load_tests\.(Descriptors|ManyRuns|Streams|Uploads))'
-# gRPC is not instrumented: what it synchronises, the thread sanitizer does not see.
+# gcc's thread sanitizer crashes by itself in protobuf's map of values.
+readonly not_under_tsan='SaveFreqTest\.RefusesTheRestInPythonsWords'
+# Without gRPC, which is not instrumented either and runs all threads.
 readonly under_tsan=(storage_test storage_upkeep_test storage_sweep_test catalog_tests policy_tests
   server_tests)
 
@@ -21,8 +23,11 @@ run() {
   case "$preset" in
     asan-ubsan) select=(--exclude-regex "$not_under_asan") ;;
     tsan)
+      # What RocksDB synchronises cannot be seen: it is not instrumented.
+      export TSAN_OPTIONS=ignore_noninstrumented_modules=1
       targets=(--target "${under_tsan[@]}")
-      select=(--tests-regex "^($(IFS='|' && echo "${under_tsan[*]}"))\\.")
+      select=(--tests-regex "^($(IFS='|' && echo "${under_tsan[*]}"))\\."
+        --exclude-regex "$not_under_tsan")
       ;;
     *)
       sed -n '2,7s/^# \{0,1\}//p' tests/sanitizers.sh >&2

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 #include "storage/catalog/checkpoint_list.h"
@@ -56,7 +55,7 @@ class RocksCatalog final : public Catalog {
       : index_(std::move(index)), totals_(totals) {}
 
   absl::StatusOr<ApplyResult> Apply(std::span<const RunUpdate> updates) override {
-    absl::MutexLock lock(&write_mutex_);
+    const std::lock_guard lock(write_mutex_);
     UpdateBatch batch(*index_);
     for (const RunUpdate& update : updates) {
       if (absl::Status s = batch.Add(update); !s.ok()) return s;
@@ -65,7 +64,7 @@ class RocksCatalog final : public Catalog {
   }
 
   absl::StatusOr<ApplyResult> DeleteRun(std::string_view run) override {
-    absl::MutexLock lock(&write_mutex_);
+    const std::lock_guard lock(write_mutex_);
     UpdateBatch batch(*index_);
     if (absl::Status s = batch.DeleteRun(run); !s.ok()) return s;
     return Write(batch);
@@ -126,15 +125,15 @@ class RocksCatalog final : public Catalog {
   }
 
   Totals GetTotals() const override {
-    absl::MutexLock lock(&totals_mutex_);
+    const std::lock_guard lock(totals_mutex_);
     return totals_;
   }
 
  private:
-  absl::StatusOr<ApplyResult> Write(UpdateBatch& batch)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_) {
+  // Needs write_mutex_.
+  absl::StatusOr<ApplyResult> Write(UpdateBatch& batch) {
     if (absl::Status s = index_->Write(batch.TakeBatch()); !s.ok()) return s;
-    absl::MutexLock lock(&totals_mutex_);
+    const std::lock_guard lock(totals_mutex_);
     totals_.runs += batch.change().runs;
     totals_.checkpoints += batch.change().checkpoints;
     totals_.checkpoint_bytes += batch.change().checkpoint_bytes;
@@ -148,15 +147,15 @@ class RocksCatalog final : public Catalog {
 
   const std::unique_ptr<IndexDb> index_;
   // Writers read rows before they change them: one at a time. Readers are not held up.
-  absl::Mutex write_mutex_;
-  mutable absl::Mutex totals_mutex_ ABSL_ACQUIRED_AFTER(write_mutex_);
-  Totals totals_ ABSL_GUARDED_BY(totals_mutex_);
+  std::mutex write_mutex_;
+  mutable std::mutex totals_mutex_;  // taken after write_mutex_
+  Totals totals_;                    // guarded by totals_mutex_
 };
 
 absl::Status RocksCatalog::FinishEviction(std::string_view run, std::string_view id) {
   const auto number = ParseCheckpointId(id);
   if (!number.has_value()) return absl::OkStatus();
-  absl::MutexLock lock(&write_mutex_);
+  const std::lock_guard lock(write_mutex_);
   Batch batch = index_->NewBatch();
   batch.Delete(Table::kEvictions, CheckpointKey(run, *number));
   return index_->Write(std::move(batch));
@@ -166,7 +165,7 @@ absl::Status RocksCatalog::EditCheckpoint(std::string_view run, std::string_view
                                           absl::FunctionRef<bool(v1::Checkpoint&)> edit) {
   const auto number = ParseCheckpointId(id);
   if (!number.has_value()) return absl::OkStatus();
-  absl::MutexLock lock(&write_mutex_);
+  const std::lock_guard lock(write_mutex_);
   Batch batch = index_->NewBatch();
   const std::string key = CheckpointKey(run, *number);
   auto row = ReadRow<v1::Checkpoint>(batch, Table::kCheckpoints, key);
@@ -199,7 +198,7 @@ absl::Status RocksCatalog::SetDamage(std::string_view run, std::string_view id,
 }
 
 absl::Status RocksCatalog::SetScrubState(const v1::ScrubState& state) {
-  absl::MutexLock lock(&write_mutex_);
+  const std::lock_guard lock(write_mutex_);
   Batch batch = index_->NewBatch();
   batch.Put(Table::kMeta, kScrubKey, state.SerializeAsString());
   return index_->Write(std::move(batch));
