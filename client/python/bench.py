@@ -175,6 +175,17 @@ def daemon_in(folder: Path) -> Iterator[str]:
             process.terminate()
 
 
+def run_on(server: str, name: str, shared_memory: bool) -> ckptd.Run:
+    policy = ckptd.CheckpointPolicy("last", "last.safetensors")
+    return ckptd.Run(
+        name,
+        policies=[policy],
+        server=server,
+        shared_memory=shared_memory,
+        notify=lambda text: None,
+    )
+
+
 def measure(way: Way, arrays: Arrays) -> tuple[float, float]:
     """Seconds of stall, and until durable."""
     stalls: list[float] = []
@@ -210,17 +221,15 @@ def main() -> None:
     results: dict[str, Any] = {}
     try:
         for server in daemon_in(folder):
-            policy = ckptd.CheckpointPolicy("last", "last.safetensors")
-            with ckptd.Run(
-                "bench", policies=[policy], server=server, notify=lambda text: None
-            ) as run:
+            with run_on(server, "shared", True) as shared, run_on(server, "grpc", False) as grpc:
                 ways: dict[str, Way] = {}
                 for name, (module, make) in PEERS.items():
                     if installed(module):
                         ways[name] = make(folder)
                     else:
                         print(f"left out: {name} ({module} is not installed)", file=sys.stderr)
-                ways["ckptd, gRPC"] = by_ckptd(run)
+                ways["ckptd, shared memory"] = by_ckptd(shared)
+                ways["ckptd, gRPC"] = by_ckptd(grpc)
                 for mib in options.mib:
                     results[str(mib)] = rounds(ways, make_arrays(mib), options.repeats)
                     if not options.json:

@@ -30,6 +30,7 @@ MODULES = (
     "resources",
     "training_service",
     "weight_service",
+    "local",
     "catalog_service",
     "admin_service",
 )

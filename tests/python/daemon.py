@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 from pathlib import Path
 from typing import Optional
 
@@ -22,16 +24,28 @@ class Daemon:
         self.data = folder / "data"
         self.server = f"unix:{folder}/ckptd.sock"
         self._log = folder / "ckptd.log"
+        self._config = folder / "ckptd.yaml"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify_path = str(folder / "notify.sock")
         self._notify.bind(self._notify_path)
         self._process: Optional[subprocess.Popen[bytes]] = None
 
-    def start(self) -> None:
-        """Returns when the daemon says that it is ready."""
+    def start(self, config: str = "") -> None:
+        """Returns when the daemon says that it is ready. `config`: YAML."""
+        self._config.write_text(config)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [BINARY, "--data-dir", str(self.data), "--listen", self.server, "--http", "off"],
+                [
+                    BINARY,
+                    "--data-dir",
+                    str(self.data),
+                    "--listen",
+                    self.server,
+                    "--http",
+                    "127.0.0.1:0",
+                    "--config",
+                    str(self._config),
+                ],
                 env={**os.environ, "NOTIFY_SOCKET": self._notify_path},
                 stdout=log,
                 stderr=log,
@@ -54,6 +68,14 @@ class Daemon:
     def close(self) -> None:
         self.stop()
         self._notify.close()
+
+    def metrics(self) -> dict[str, float]:
+        """By name; those with labels are left out."""
+        address = re.findall(r"HTTP on (\S+),", self._log.read_text())[-1]
+        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = [line.split(" ") for line in lines if not line.startswith("#") and "{" not in line]
+        return {name: float(value) for name, value in pairs}
 
     def files(self, run: str) -> dict[str, bytes]:
         """What users see of a run."""

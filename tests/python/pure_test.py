@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import unittest
 
@@ -13,9 +14,10 @@ from ckptd.internal.backoff import Backoff, Retry
 from ckptd.internal.crc32c import numpy_crc32c
 from ckptd.internal.event_log import EventLog
 from ckptd.internal.late_decisions import LateDecisions
-from ckptd.internal.parts import BufferPool, Snapshot
+from ckptd.internal.parts import Snapshot
 from ckptd.internal.quiet_counter import QuietCounter
 from ckptd.internal.rpc_status import is_transient
+from ckptd.internal.slots import SlotPool
 
 LIMITS = v1.Limits(max_events_per_batch=2, max_metrics_per_event=3, max_metric_name_bytes=8)
 
@@ -95,7 +97,7 @@ class Log(unittest.TestCase):
 
 class Snapshots(unittest.TestCase):
     def test_a_snapshot_does_not_change_and_memory_is_used_again(self) -> None:
-        pool = BufferPool(max_free=1)
+        pool = SlotPool(max_saves=1)
         model = np.arange(4, dtype=np.float32)
         snapshot = Snapshot(pool, {"a": model, "b": b"bytes", "c": bytearray(b"xy")})
         model[:] = 9
@@ -103,23 +105,49 @@ class Snapshots(unittest.TestCase):
             [bytes(part.view) for part in snapshot.parts],
             [np.arange(4, dtype=np.float32).tobytes(), b"bytes", b"xy"],
         )
-        buffer = snapshot.parts[0].buffer
+        slot = snapshot.parts[0].slot
         self.assertEqual(snapshot.size, 16 + 5 + 2)
         snapshot.release()
         again = Snapshot(pool, np.zeros(2))
-        self.assertIs(again.parts[0].buffer, None if buffer is None else again.parts[0].buffer)
+        self.assertIs(again.parts[0].slot, slot)
+
+    def test_a_slot_shows_whether_it_is_whole(self) -> None:
+        class Odd:
+            size = 8
+
+            def write_into(self, destination: memoryview) -> None:
+                self.seen = slot.generation
+                destination[:] = b"12345678"
+
+        pool = SlotPool(max_saves=1)
+        slot = pool.take(8)
+        pool.give_back(slot)
+        content = Odd()
+        snapshot = Snapshot(pool, content)
+        self.assertIs(snapshot.parts[0].slot, slot)
+        self.assertEqual((content.seen, slot.generation), (1, 2))
+        assert slot.fd is not None
+        self.assertEqual(os.pread(slot.fd, 8, 4096), b"12345678")
+
+    def test_what_is_surplus_is_let_go(self) -> None:
+        pool = SlotPool(max_saves=1)
+        pool.expect(2)
+        slots = [pool.take(100) for _ in range(4)]
+        for slot in slots:
+            pool.give_back(slot)
+        self.assertEqual([slot.closed for slot in slots], [True, True, False, False])
 
     def test_what_is_no_content_is_named(self) -> None:
         with self.assertRaisesRegex(TypeError, "part 'weights' is a list; the weights callback"):
-            Snapshot(BufferPool(1), [1, 2])  # type: ignore[arg-type]
+            Snapshot(SlotPool(1), [1, 2])  # type: ignore[arg-type]
         with self.assertRaisesRegex(ValueError, "no parts"):
-            Snapshot(BufferPool(1), {})
+            Snapshot(SlotPool(1), {})
 
 
 class Late(unittest.TestCase):
     def keep(self, late: LateDecisions, seq: int, value: float) -> bool:
         policy = v1.CheckpointPolicy(monitor="m", mode="min", save_best_only=True)
-        pool = BufferPool(1)
+        pool = SlotPool(1)
         return late.keep(
             v1.Event(seq=seq), {"m": value}, [policy], lambda payload: Snapshot(pool, bytes(10))
         )

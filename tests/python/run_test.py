@@ -30,6 +30,8 @@ class Model:
 
 
 class RunTestCase(DaemonTestCase):
+    shared_memory = True
+
     def setUp(self) -> None:
         super().setUp()
         self.model = Model()
@@ -37,6 +39,7 @@ class RunTestCase(DaemonTestCase):
 
     def run_of(self, *policies: ckptd.CheckpointPolicy, **options: Any) -> ckptd.Run:
         options.setdefault("weights", self.model.take)
+        options.setdefault("shared_memory", self.shared_memory)
         return ckptd.Run(
             "r", policies=policies, server=self.daemon.server, notify=self.notices.append, **options
         )
@@ -104,6 +107,10 @@ class Decisions(RunTestCase):
         self.assertEqual(seen, [("runs/r/checkpoints/1", b"moment 1 ")])
 
 
+class DecisionsOverGrpc(Decisions):
+    shared_memory = False
+
+
 class Kills(RunTestCase):
     def test_a_daemon_killed_between_events_is_found_again(self) -> None:
         with self.run_of(BEST) as run:
@@ -158,6 +165,78 @@ class Kills(RunTestCase):
         self.epochs(run, [0.5])
         run.close()
         self.assertRegex(self.notices[-1], "not safe yet: 2 events, 1 snapshots")
+
+
+class KillsOverGrpc(Kills):
+    shared_memory = False
+
+
+class SharedMemory(RunTestCase):
+    """That it is used, and what happens where it is not to be had."""
+
+    def bytes_shared(self) -> float:
+        metrics = self.daemon.metrics()
+        return metrics["ckptd_local_bytes_total"]
+
+    def weights(self, size: int) -> Any:
+        return np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
+
+    def test_every_kind_of_content_is_handed_over_in_it(self) -> None:
+        array = self.weights(3_000_001)
+        contents: list[Any] = [array, array.tobytes(), bytearray(array), {"a": array, "b": b"small"}]
+        with self.run_of(BEST, weights=lambda save: contents[save.epoch]) as run:
+            self.epochs(run, [0.9, 0.8, 0.7, 0.6])
+        self.assertEqual(self.bytes_shared(), 4 * array.nbytes)  # the small one took the shorter way
+        files = self.daemon.files("r")
+        self.assertEqual(files["w-04/b"], b"small")
+        for name in ("w-01", "w-02", "w-03", "w-04/a"):
+            self.assertEqual(files[name], array.tobytes(), name)
+
+    def test_slots_are_used_again(self) -> None:
+        array = self.weights(2_000_000)
+        with self.run_of(BEST, weights=lambda save: array, max_uploads=2) as run:
+            for epoch in range(10):
+                self.epochs(run, [1 - epoch / 10], first=epoch)
+            run.flush()
+            self.assertLessEqual(
+                self.daemon.metrics()["ckptd_slot_memory_bytes"], 2 * (array.nbytes + 4096)
+            )
+        self.assertEqual(self.bytes_shared(), 10 * array.nbytes)
+
+    def test_parts_of_changing_sizes(self) -> None:
+        with self.run_of(BEST, weights=lambda save: self.weights(1000 * 3**save.epoch)) as run:
+            for epoch in range(8):
+                self.epochs(run, [1 - epoch / 10], first=epoch)
+        for epoch in range(8):
+            expected = self.weights(1000 * 3**epoch).tobytes()
+            self.assertEqual(self.daemon.files("r")[f"w-{epoch + 1:02d}"], expected)
+
+    def test_without_it_grpc_does(self) -> None:
+        self.daemon.stop()
+        self.daemon.start("local: {socket: off}")
+        array = self.weights(2_000_000)
+        with self.run_of(BEST, weights=lambda save: array) as run:
+            self.epochs(run, [0.5])
+        self.assertEqual(self.bytes_shared(), 0)
+        self.assertEqual(self.daemon.files("r")["w-01"], array.tobytes())
+
+    def test_slots_over_the_limit_go_by_grpc(self) -> None:
+        self.daemon.stop()
+        self.daemon.start("local: {max_trainer_mib: 1}")
+        array = self.weights(2_000_000)
+        with self.run_of(BEST, weights=lambda save: array) as run:
+            self.epochs(run, [0.5])
+        self.assertEqual(self.bytes_shared(), 0)
+        self.assertEqual(self.daemon.files("r")["w-01"], array.tobytes())
+
+    def test_a_save_may_be_skipped_when_all_are_busy(self) -> None:
+        with self.run_of(
+            BEST, weights=lambda save: self.weights(200_000_000), max_uploads=1, when_busy="skip"
+        ) as run:
+            self.epochs(run, [0.9, 0.8, 0.7, 0.6])
+        kept = sorted(self.daemon.files("r"))
+        self.assertEqual(kept[0], "w-01")
+        self.assertLess(len(kept), 4)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from ckptd.internal.arguments import suggests_arguments
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.late_decisions import LateDecisions, Moment
 from ckptd.internal.metric_values import to_numbers
-from ckptd.internal.parts import BufferPool, Parts, Snapshot
+from ckptd.internal.local_link import LocalLinks
+from ckptd.internal.parts import Parts, Snapshot
+from ckptd.internal.slots import SlotPool
 from ckptd.internal.train_session import Ask, SessionOptions, TrainSession
 from ckptd.internal.uploader import OnCommitted, Uploader, UploaderOptions
 from ckptd.internal.words import has_words, print_decision, print_notice
@@ -70,6 +72,8 @@ class Run:
         max_buffered_events: int = 65_536,
         max_buffered_bytes: int = 1 << 30,
         max_uploads: int = 2,
+        when_busy: str = "wait",
+        shared_memory: bool = True,
         print_decision: Callable[[v1.Decision], None] = print_decision,
         notify: Callable[[str], None] = print_notice,
         on_committed: Optional[OnCommitted] = None,
@@ -90,7 +94,10 @@ class Run:
         exit_timeout: how long the interpreter's exit, and `close` while the daemon is away and
         on_unavailable is "warn", wait for what is on its way.
         max_buffered_events: events kept while they are not durable; when full, calls wait.
-        max_uploads: saves on their way at once; when reached, the next SAVE waits for one to end.
+        max_uploads: saves on their way at once, each in memory of its own. when_busy: what the next
+        SAVE does then: "wait" for one to end, or "skip" it, which gives it up.
+        shared_memory: hand weights over in memory shared with a daemon on the same host; otherwise,
+        and where that cannot be, they travel over gRPC.
         print_decision: shows a decision's words. notify: told when the daemon is lost and back.
         on_committed: called on an upload thread for every checkpoint, its bytes still at hand.
         on_lost: called by `close` for every moment that was kept and that no daemon decided on.
@@ -99,11 +106,14 @@ class Run:
         """
         if on_unavailable not in ("raise", "warn"):
             raise ValueError(f'on_unavailable is {on_unavailable!r}; it must be "raise" or "warn"')
+        if when_busy not in ("wait", "skip"):
+            raise ValueError(f'when_busy is {when_busy!r}; it must be "wait" or "skip"')
         if start not in _STARTS:
             raise ValueError(f"start is {start!r}; it must be one of {', '.join(_STARTS)}")
         self._process = os.getpid()
         self._server = server_or_default(server)
         self._warns = on_unavailable == "warn"
+        self._waits_when_busy = when_busy == "wait"
         self._weights = weights
         self._exit_timeout = exit_timeout
         self._print = print_decision
@@ -113,7 +123,7 @@ class Run:
         self._closed = False
         self._on_lost = on_lost
         self._late = LateDecisions(max_buffered_bytes)
-        self._pool = BufferPool(max_free=max_uploads)
+        self._pool = SlotPool(max_uploads)
         if reconnect_timeout is None:
             reconnect_timeout = 5.0 if self._warns else _PATIENCE
 
@@ -137,6 +147,9 @@ class Run:
                 patience=max(reconnect_timeout, _PATIENCE),
                 abandon=lambda save, why: self._session.abandon(save, why),
                 on_committed=on_committed,
+                links=LocalLinks(lambda: self._session.welcome, hello.client)
+                if shared_memory
+                else None,
             ),
         )
         self._session = TrainSession(
@@ -338,7 +351,9 @@ class Run:
         if has_words(decision):
             self._print(decision)
         for save in decision.saves:
-            self._uploader.await_slot()
+            if not self._uploader.await_slot(self._waits_when_busy):
+                self._uploader.skip(save.name, "the uploads before it were still on their way")
+                continue
             try:
                 snapshot = self._take_snapshot(save, weights)
             except Exception as error:

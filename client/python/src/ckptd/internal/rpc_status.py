@@ -46,17 +46,27 @@ def _details(error: Any) -> Any:
 
 def from_grpc(error: grpc.RpcError, server: str) -> Error:
     """The error that a call to the daemon at `server` ended with."""
+    details = _details(error)
     code = error.code().name
     message = error.details() or ""
+    return _make(code, message if details.details else _explain(code, message, server), details)
+
+
+def from_status(status: Any) -> Error:
+    """The error of a google.rpc.Status."""
+    code = next((code.name for code in grpc.StatusCode if code.value[0] == status.code), "UNKNOWN")
+    return _make(code, status.message, status)
+
+
+def _make(code: str, message: str, details: Any) -> Error:
     info = v1.message_class("google.rpc.ErrorInfo")()
     retry = v1.message_class("google.rpc.RetryInfo")()
-    details = _details(error)
     for detail in details.details:
         detail.Unpack(info)
         detail.Unpack(retry)
     return make_error(
         code,
-        message if details.details else _explain(code, message, server),
+        message,
         reason=info.reason,
         metadata=info.metadata,
         retry_delay=retry.retry_delay.ToNanoseconds() / 1e9

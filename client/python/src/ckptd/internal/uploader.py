@@ -18,7 +18,9 @@ import grpc
 from ckptd import v1
 from ckptd.errors import ClosedError, Error, SaveError, make_error
 from ckptd.internal.backoff import Retry
-from ckptd.internal.part_upload import PartUpload, save_not_open
+from ckptd.internal.hand_over import HandOver
+from ckptd.internal.local_link import LocalLinks
+from ckptd.internal.part_upload import save_not_open
 from ckptd.internal.parts import Snapshot
 from ckptd.internal.rpc_status import from_grpc
 
@@ -41,6 +43,8 @@ class UploaderOptions:
     # Tells the daemon that a save is given up. Called on an upload's thread, not under the lock.
     abandon: Callable[[str, str], None]
     on_committed: Optional[OnCommitted] = None
+    # Hand-over in shared memory; None: gRPC only.
+    links: Optional[LocalLinks] = None
 
 
 class _Save:
@@ -52,12 +56,12 @@ class _Save:
             self.label += f" ({checkpoint.placements[0].filepath})"
         self.snapshot: Optional[Snapshot] = None
         self.outcome: Optional[v1.SaveOutcome] = None
-        self.upload: Optional[PartUpload] = None
+        self.upload: Optional[HandOver] = None
         self.check = False  # may have ended without an outcome
 
 
 class Uploader:
-    """`await_slot`, `upload` and `give_up` belong to the thread of the events; the rest is
+    """`await_slot`, `upload`, `skip` and `give_up` belong to the thread of the events; the rest is
     thread-safe."""
 
     def __init__(self, upload: Any, get_checkpoint: Any, options: UploaderOptions) -> None:
@@ -81,16 +85,19 @@ class Uploader:
                 if save.upload is not None:
                     save.upload.cancel()
             self._changed.notify_all()
+        if self._options.links is not None:
+            self._options.links.close()
         for thread in self._threads:
             thread.join()
 
     # ---- The side of the events.
 
-    def await_slot(self) -> None:
-        """Waits until another save can be on its way."""
+    def await_slot(self, wait: bool = True) -> bool:
+        """Whether another save can be on its way; waits until it can, if `wait`."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or self._on_their_way < self._options.max_uploads
+            return self._changed.wait_for(
+                lambda: self._stopping or self._on_their_way < self._options.max_uploads,
+                None if wait else 0,
             )
 
     def upload(self, save: str, snapshot: Snapshot) -> None:
@@ -117,6 +124,12 @@ class Uploader:
                 return
             self._on_their_way += 1
         self._end(found, why)
+
+    def skip(self, save: str, why: str) -> None:
+        """Ends a decided save without its bytes and tells the daemon. Not a failure."""
+        with self._changed:
+            self._saves.pop(save, None)
+        self._options.abandon(save, why)
 
     def await_idle(self, timeout: Optional[float] = None) -> bool:
         """Waits until no save is on its way. False when some still are after `timeout` seconds."""
@@ -246,12 +259,13 @@ class Uploader:
                 part_count=len(snapshot.parts),
                 size=part.view.nbytes,
             )
-            checkpoint = self._upload_part(save, PartUpload(start, part.view)).checkpoint
+            hand_over = HandOver(start, snapshot, part, self._options.links)
+            checkpoint = self._hand_over(save, hand_over).checkpoint
         if checkpoint is not None and checkpoint.state == v1.Checkpoint.STATE_COMMITTED:
             return checkpoint
         return None
 
-    def _upload_part(self, save: _Save, upload: PartUpload) -> v1.UploadFinished:
+    def _hand_over(self, save: _Save, upload: HandOver) -> v1.UploadFinished:
         retry = Retry(self._options.patience)
         with self._changed:
             save.upload = upload
