@@ -62,7 +62,7 @@ def _one_module(stubs: Path) -> str:
         kept = []
         for line in lines:
             if re.match(r"(from|import) ", line):
-                if not line.startswith("from ckpt.v1 "):
+                if not line.startswith(("from ckpt.v1 ", "from google.rpc ")):
                     imports.add(line)
             elif not line.startswith("DESCRIPTOR"):
                 kept.append(line)
@@ -70,6 +70,7 @@ def _one_module(stubs: Path) -> str:
     text = "\n".join(bodies)
     for module in MODULES:
         text = text.replace(f"_{module}_pb2.", "")
+    text = text.replace("_status_pb2.Status", "Any")  # google.rpc has no stubs
     # What strict type checkers miss in protoc's stubs.
     text = re.sub(r"_Mapping(?!\[)", "_Mapping[str, Any]", text)
     text = text.replace("__slots__ = []", "__slots__: tuple[str, ...] = ()")

@@ -183,10 +183,12 @@ class SharedMemory(RunTestCase):
 
     def test_every_kind_of_content_is_handed_over_in_it(self) -> None:
         array = self.weights(3_000_001)
-        contents: list[Any] = [array, array.tobytes(), bytearray(array), {"a": array, "b": b"small"}]
+        parts = {"a": array, "b": b"small"}
+        contents: list[Any] = [array, array.tobytes(), bytearray(array), parts]
         with self.run_of(BEST, weights=lambda save: contents[save.epoch]) as run:
             self.epochs(run, [0.9, 0.8, 0.7, 0.6])
-        self.assertEqual(self.bytes_shared(), 4 * array.nbytes)  # the small one took the shorter way
+        # The small one took the shorter way.
+        self.assertEqual(self.bytes_shared(), 4 * array.nbytes)
         files = self.daemon.files("r")
         self.assertEqual(files["w-04/b"], b"small")
         for name in ("w-01", "w-02", "w-03", "w-04/a"):

@@ -23,8 +23,8 @@ from ckptd.internal import exit_guard
 from ckptd.internal.arguments import suggests_arguments
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.late_decisions import LateDecisions, Moment
-from ckptd.internal.metric_values import to_numbers
 from ckptd.internal.local_link import LocalLinks
+from ckptd.internal.metric_values import to_numbers
 from ckptd.internal.parts import Parts, Snapshot
 from ckptd.internal.slots import SlotPool
 from ckptd.internal.train_session import Ask, SessionOptions, TrainSession

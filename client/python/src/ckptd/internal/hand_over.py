@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from ckptd import v1
-from ckptd.internal.local_link import LocalLinks, SlotRefused
+from ckptd.internal.local_link import LocalLinks, SlotRefusedError
 from ckptd.internal.part_upload import PartUpload
 from ckptd.internal.parts import Part, Snapshot
 
@@ -32,7 +32,7 @@ class HandOver:
             assert self._part.slot is not None
             try:
                 return link.submit(self._part.slot, self._start)
-            except SlotRefused:
+            except SlotRefusedError:
                 pass
         return self._upload.attempt(upload, server)
 

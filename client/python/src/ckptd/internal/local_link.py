@@ -1,7 +1,8 @@
-"""The socket of a daemon on the same host, for parts that are in slots: proto/ckpt/v1/local.proto."""
+"""The socket of a daemon on the same host, for parts in slots: proto/ckpt/v1/local.proto."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -18,7 +19,7 @@ _MAX_ANSWER_BYTES = 4 << 20
 _LENGTH = struct.Struct("<I")
 
 
-class SlotRefused(Exception):
+class SlotRefusedError(Exception):
     """The daemon does not take this slot (a limit, most likely): its bytes can be uploaded."""
 
 
@@ -51,8 +52,8 @@ class LocalLink:
             return self._lost is not None
 
     def submit(self, slot: Slot, start: v1.UploadStart) -> v1.UploadFinished:
-        """Hands a part in `slot` over and waits until it is durable. Errors: SlotRefused, those of
-        an upload; UnavailableError when the connection is lost."""
+        """Hands a part in `slot` over and waits until it is durable. Errors: SlotRefusedError, those
+        of an upload; UnavailableError when the connection is lost."""
         self._make_known(slot)
         part = v1.SubmitPart(start=start, slot=slot.number, generation=slot.generation)
         return self._ask(v1.LocalRequest(submit=part)).stored
@@ -81,7 +82,7 @@ class LocalLink:
             except Error as error:
                 if error.code == "UNAVAILABLE":
                     raise
-                raise SlotRefused(error.message) from None
+                raise SlotRefusedError(error.message) from None
             self._known[slot.number] = weakref.ref(slot)
 
     def _ask(
@@ -160,10 +161,8 @@ class LocalLink:
             if self._lost is None:
                 message = f"the connection for shared memory is lost: {why}"
                 self._lost = make_error("UNAVAILABLE", message)
-                try:
+                with contextlib.suppress(OSError):  # it may not be up any more
                     self._socket.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # it was not up any more
                 if not self._reading:
                     self._socket.close()
             self._changed.notify_all()
@@ -190,10 +189,9 @@ class LocalLinks:
             if welcome.local_token != self._token:
                 self._drop()
                 self._token = welcome.local_token
-                try:
+                # On another host, or in another container, gRPC will do.
+                with contextlib.suppress(OSError, Error):
                     self._link = LocalLink(welcome.local_socket, self._token, self._client)
-                except (OSError, Error):
-                    pass  # another host, or another container: gRPC will do
             elif self._link is not None and self._link.lost:
                 self._drop()
             return self._link

@@ -13,7 +13,6 @@ from ckptd.errors import Error, make_error
 from ckptd.internal.crc32c import crc32c
 from ckptd.internal.rpc_status import from_grpc
 
-xxhash: Any
 try:
     import xxhash
 except ImportError:

@@ -272,8 +272,8 @@ class TrainSession:
         with self._changed:
             self._stream = stream
             hello = self._hello()
-            # gRPC looks at a connection that is being made only every 5 seconds, unless a call waits
-            # for it.
+            # gRPC looks at a connection that is being made only every 5 seconds, unless a call
+            # waits for it.
             wait_for_ready = self._last_error is not None
         try:
             call = self._train(self._requests(stream, hello), wait_for_ready=wait_for_ready)
