@@ -52,8 +52,8 @@ class LocalLink:
             return self._lost is not None
 
     def submit(self, slot: Slot, start: v1.UploadStart) -> v1.UploadFinished:
-        """Hands a part in `slot` over and waits until it is durable. Errors: SlotRefusedError, those
-        of an upload; UnavailableError when the connection is lost."""
+        """Hands a part in `slot` over and waits until it is durable. Errors: those of an upload;
+        SlotRefusedError; UnavailableError when the connection is lost."""
         self._make_known(slot)
         part = v1.SubmitPart(start=start, slot=slot.number, generation=slot.generation)
         return self._ask(v1.LocalRequest(submit=part)).stored
