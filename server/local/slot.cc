@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <bit>
 #include <cerrno>
@@ -31,7 +33,11 @@ absl::Status CheckMemory(const UniqueFd& memfd, int64_t size) {
     return invalid("descriptor", "it must be sealed with F_SEAL_SHRINK and F_SEAL_GROW");
   }
   struct stat info;
+  struct statfs system;
   if (fstat(memfd.get(), &info) != 0) return FileError("fstat", "slot", errno);
+  if (fstatfs(memfd.get(), &system) != 0) return FileError("fstatfs", "slot", errno);
+  // Reading a huge page that the pool has not left would end the daemon.
+  if (system.f_type != TMPFS_MAGIC) return invalid("descriptor", "it must not be of huge pages");
   if (info.st_size < kSlotHeaderBytes + size) {
     return invalid(std::to_string(size),
                    fmt::format("the memory has {} bytes, and {} of them are the header",
@@ -81,13 +87,17 @@ uint64_t Slot::generation() const {
 
 absl::StatusOr<std::string_view> SlotContent::Read(int64_t offset, int64_t size,
                                                    char* /*buffer*/) const {
-  if (slot_->generation() != generation_) {
-    return MakeError(v1::ERROR_REASON_DIGEST_MISMATCH,
-                     fmt::format("the slot was written again before it was stored: submitted at "
-                                 "generation {}, now {}",
-                                 generation_, slot_->generation()));
-  }
+  if (absl::Status status = Check(); !status.ok()) return status;
   return slot_->content().substr(static_cast<size_t>(offset), static_cast<size_t>(size));
+}
+
+absl::Status SlotContent::Check() const {
+  const uint64_t generation = slot_->generation();
+  if (generation == generation_) return absl::OkStatus();
+  return MakeError(v1::ERROR_REASON_DIGEST_MISMATCH,
+                   fmt::format("the slot was written again before it was stored: submitted at "
+                               "generation {}, now {}",
+                               generation_, generation));
 }
 
 }  // namespace ckpt::server

@@ -33,8 +33,8 @@ class SlotMemory {
 // trusted with nothing: the seals keep the memory from shrinking away under a read. Thread-safe.
 class Slot {
  public:
-  // `size`: bytes of content. FIELD_INVALID: not a memfd, not sealed against shrinking and growing,
-  // or smaller than the header and `size`. LIMIT_EXCEEDED as SlotMemory.
+  // `size`: bytes of content. FIELD_INVALID: not a memfd of ordinary pages, not sealed against
+  // shrinking and growing, or smaller than the header and `size`. LIMIT_EXCEEDED as SlotMemory.
   static absl::StatusOr<std::shared_ptr<const Slot>> Map(const UniqueFd& memfd, int64_t size,
                                                          SlotMemory& memory);
   ~Slot();
@@ -57,8 +57,8 @@ class Slot {
   SlotMemory& memory_;
 };
 
-// The first `size` bytes of a slot's content, in place. Reading them fails with DIGEST_MISMATCH
-// once the slot shows another generation than `generation`.
+// The first `size` bytes of a slot's content, in place. Reading and checking them fail with
+// DIGEST_MISMATCH once the slot shows another generation than `generation`.
 class SlotContent final : public storage::Content {
  public:
   SlotContent(std::shared_ptr<const Slot> slot, int64_t size, uint64_t generation)
@@ -67,6 +67,7 @@ class SlotContent final : public storage::Content {
   int64_t size() const override { return size_; }
   bool in_place() const override { return true; }
   absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size, char* buffer) const override;
+  absl::Status Check() const override;
 
  private:
   const std::shared_ptr<const Slot> slot_;

@@ -22,6 +22,9 @@ class Content {
   // it is null if they are given in place. May block.
   virtual absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size,
                                                 char* buffer) const = 0;
+  // Asked once after everything has been read and used: whether that was the content, or had begun
+  // to become something else meanwhile.
+  virtual absl::Status Check() const { return absl::OkStatus(); }
 };
 
 }  // namespace ckpt::storage

@@ -212,6 +212,7 @@ absl::StatusOr<WholeWritten> WriteWhole(File& file, const Content& content, bool
     spawn([transfer] { transfer->Help(); });
   }
   if (absl::Status status = transfer->Finish(); !status.ok()) return status;
+  if (absl::Status status = content.Check(); !status.ok()) return status;
   return std::move(*transfer).Result();
 }
 

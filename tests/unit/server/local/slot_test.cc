@@ -35,6 +35,10 @@ TEST(SlotTest, TakesOnlyMemoryThatCannotShrinkAway) {
   const UniqueFd may_grow = Memory(kFits, F_SEAL_SHRINK);
   const UniqueFd may_shrink = Memory(kFits, F_SEAL_GROW);
   const UniqueFd too_small = Memory(kFits - 1, F_SEAL_SHRINK | F_SEAL_GROW);
+  // Made without a page of the pool; mapping it would take two.
+  const UniqueFd huge(memfd_create("slot", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB));
+  EXPECT_EQ(ftruncate(huge.get(), 4 << 20), 0);
+  EXPECT_EQ(fcntl(huge.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
   const UniqueFd good = Memory(kFits, F_SEAL_SHRINK | F_SEAL_GROW);
   struct Case {
     const char* what;
@@ -48,6 +52,7 @@ TEST(SlotTest, TakesOnlyMemoryThatCannotShrinkAway) {
       {"may grow", may_grow, 100, v1::ERROR_REASON_FIELD_INVALID},
       {"may shrink", may_shrink, 100, v1::ERROR_REASON_FIELD_INVALID},
       {"too small", too_small, 100, v1::ERROR_REASON_FIELD_INVALID},
+      {"of huge pages", huge, 100, v1::ERROR_REASON_FIELD_INVALID},
       {"no bytes", good, 0, v1::ERROR_REASON_FIELD_INVALID},
       {"negative", good, -1, v1::ERROR_REASON_FIELD_INVALID},
       {"overflows", good, INT64_MAX, v1::ERROR_REASON_FIELD_INVALID},
@@ -88,9 +93,11 @@ TEST(SlotContentTest, IsReadInPlaceWhileTheGenerationStays) {
   const auto middle = content.Read(3, 4, nullptr);
   ASSERT_TRUE(middle.ok()) << middle.status();
   EXPECT_EQ(*middle, "3456");
+  EXPECT_TRUE(content.Check().ok());
   for (const char* other : {"\x03", "\x04"}) {
     Put(memfd, 0, std::string_view(other, 1));
     EXPECT_EQ(ReasonOf(content.Read(3, 4, nullptr).status()), v1::ERROR_REASON_DIGEST_MISMATCH);
+    EXPECT_EQ(ReasonOf(content.Check()), v1::ERROR_REASON_DIGEST_MISMATCH);
   }
 }
 

@@ -133,6 +133,14 @@ TEST_F(WholeWriterTest, ErrorsOfTheContentEndIt) {
   }
 }
 
+TEST_F(WholeWriterTest, ContentThatWasNotWhatItSeemedIsRefused) {
+  for (const int64_t size : {int64_t{1}, 12 * kMiB}) {
+    TestContent content(Bytes(static_cast<size_t>(size)));
+    content.set_check(absl::AbortedError("torn"));
+    EXPECT_EQ(Write(content, true).status().code(), absl::StatusCode::kAborted) << size;
+  }
+}
+
 TEST_F(WholeWriterTest, SeesContentThatChangesWhileItIsWritten) {
   const std::string bytes = Bytes(12 * kMiB);
   for (const bool check : {true, false}) {

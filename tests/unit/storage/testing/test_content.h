@@ -24,6 +24,7 @@ class TestContent final : public Content {
 
   // Called before each Read, with its offset.
   void set_on_read(std::function<absl::Status(int64_t)> on_read) { on_read_ = std::move(on_read); }
+  void set_check(absl::Status check) { check_ = std::move(check); }
   char* start() const { return start_; }
 
   int64_t size() const override { return size_; }
@@ -37,6 +38,7 @@ class TestContent final : public Content {
     std::memcpy(buffer, bytes.data(), bytes.size());
     return std::string_view(buffer, bytes.size());
   }
+  absl::Status Check() const override { return check_; }
 
  private:
   std::string memory_;
@@ -44,6 +46,7 @@ class TestContent final : public Content {
   char* start_;
   int64_t size_;
   std::function<absl::Status(int64_t)> on_read_;
+  absl::Status check_;
 };
 
 }  // namespace ckpt::storage
