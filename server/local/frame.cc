@@ -29,6 +29,12 @@ std::string EncodeFrame(const v1::LocalResponse& message) {
   return frame;
 }
 
+size_t FrameReader::Missing() const {
+  if (buffer_.size() < kLengthBytes) return kLengthBytes - buffer_.size();
+  const size_t frame = kLengthBytes + DecodeLength(buffer_);
+  return frame > buffer_.size() ? frame - buffer_.size() : 1;
+}
+
 absl::StatusOr<std::optional<v1::LocalRequest>> FrameReader::Next() {
   if (buffer_.size() < kLengthBytes) return std::nullopt;
   const size_t length = DecodeLength(buffer_);

@@ -24,6 +24,8 @@ class FrameReader {
   // The next message; nothing while it is not complete. PROTOCOL for a frame over kMaxFrameBytes
   // and for one that is no LocalRequest: nothing more can be read then.
   absl::StatusOr<std::optional<v1::LocalRequest>> Next();
+  // Bytes that the frame which has begun still needs, as far as that is known: at least 1.
+  size_t Missing() const;
   // Whether nothing of a further frame has come.
   bool AtBoundary() const { return buffer_.empty(); }
 

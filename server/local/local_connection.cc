@@ -97,7 +97,9 @@ void LocalConnection::Read() {
 void LocalConnection::Receive() {
   std::array<char, kMaxFrameBytes> bytes;
   alignas(cmsghdr) std::array<char, CMSG_SPACE(kMaxDescriptors * sizeof(int))> control;
-  iovec data{bytes.data(), bytes.size()};
+  // The descriptor of a frame that has not wholly come must not meet that of the next one.
+  const size_t room = descriptor_.valid() ? reader_.Missing() : bytes.size();
+  iovec data{bytes.data(), std::min(room, bytes.size())};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;

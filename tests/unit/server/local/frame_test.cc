@@ -49,6 +49,18 @@ TEST(FrameReaderTest, APartOfAFrameIsNone) {
   EXPECT_FALSE(reader.AtBoundary());
 }
 
+TEST(FrameReaderTest, SaysWhatIsMissing) {
+  const std::string bytes = Frame(Request(1));
+  FrameReader reader;
+  EXPECT_EQ(reader.Missing(), 4u);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i > 4) {
+      EXPECT_EQ(reader.Missing(), bytes.size() - i);
+    }
+    reader.Feed(bytes.substr(i, 1));
+  }
+}
+
 TEST(FrameReaderTest, RefusesWhatIsNone) {
   const std::string cases[] = {
       std::string("\x01\x00\x01\x00", 4),         // 64 KiB and one
