@@ -223,9 +223,10 @@ void DaemonImpl::Shutdown() {
   rpc_->SetServing(false);
   if (local_ != nullptr) local_->StopTaking();
   runs_->Drain();
-  rpc_->Shutdown(std::chrono::system_clock::now() +
-                 std::chrono::seconds(config_.shutdown_grace_seconds()));
-  if (local_ != nullptr) local_->StopStoring();
+  const auto deadline =
+      std::chrono::system_clock::now() + std::chrono::seconds(config_.shutdown_grace_seconds());
+  rpc_->Shutdown(deadline);
+  if (local_ != nullptr) local_->FinishStoring(deadline);
   StopTasks();
 }
 

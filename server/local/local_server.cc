@@ -57,7 +57,8 @@ class LocalServerImpl final : public LocalServer {
         acceptor_(io_),
         retry_(io_) {}
   ~LocalServerImpl() override {
-    io_.stop();
+    // Answers that were given before are sent, as far as their trainers take them.
+    asio::post(io_, [this] { io_.stop(); });
     if (thread_.joinable()) thread_.join();
     if (!path_.empty()) unlink(path_.c_str());
   }
@@ -67,7 +68,9 @@ class LocalServerImpl final : public LocalServer {
   const std::string& token() const override { return services_.token; }
   int64_t slot_bytes() const override { return services_.slot_memory.taken(); }
   void StopTaking() override;
-  void StopStoring() override { services_.submitter.Stop(); }
+  void FinishStoring(std::chrono::system_clock::time_point deadline) override {
+    services_.submitter.Finish(deadline);
+  }
 
  private:
   absl::Status RemoveStale(const std::string& path);
@@ -153,6 +156,7 @@ void LocalServerImpl::StopTaking() {
     stopped.set_value();
   });
   stopped.get_future().wait();
+  services_.submitter.AwaitOpened();
 }
 
 }  // namespace

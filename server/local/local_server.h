@@ -1,6 +1,7 @@
 // The Unix socket for hand-over in shared memory: proto/ckpt/v1/local.proto.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -27,11 +28,11 @@ class LocalServer {
   // Bytes in slots.
   virtual int64_t slot_bytes() const = 0;
 
-  // No more connections, and no more requests on those there are; what was submitted goes on. May be
-  // called again.
+  // No more connections, and no more requests on those there are; what was submitted goes on, also
+  // once runs take no saves any more. May be called again.
   virtual void StopTaking() = 0;
-  // What has not begun to be stored fails.
-  virtual void StopStoring() = 0;
+  // Returns when what was submitted is stored; what has not begun to be at `deadline` fails.
+  virtual void FinishStoring(std::chrono::system_clock::time_point deadline) = 0;
 };
 
 }  // namespace ckpt::server

@@ -3,7 +3,6 @@
 #include <optional>
 #include <utility>
 
-#include "server/run/upload_target.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
 
@@ -40,17 +39,41 @@ void Submitter::Submit(Submission submission, Done done) {
   if (!target.ok()) return done(target.status());
   auto job = std::make_shared<Job>(
       Job{std::move(submission), *std::move(target), std::move(done), nullptr, std::nullopt});
+  Count(+1, 0);
   context_.executors.PostDisk([this, job = std::move(job)] { Open(job); });
 }
 
 void Submitter::Open(std::shared_ptr<Job> job) {
-  OpenUploadTarget(context_.store, context_.runs, job->target,
-                   [this, job](absl::StatusOr<UploadTarget> opened) {
-                     if (!opened.ok()) return job->done(opened.status());
-                     if (opened->finished.has_value()) return job->done(*opened->finished);
-                     job->run = std::move(opened->run);
-                     AwaitTurn(job);
-                   });
+  OpenUploadTarget(
+      context_.store, context_.runs, job->target,
+      [this, job](absl::StatusOr<UploadTarget> opened) { Opened(job, std::move(opened)); });
+}
+
+void Submitter::Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTarget> opened) {
+  const bool wanted = opened.ok() && !opened->finished.has_value();
+  Count(-1, wanted ? +1 : 0);
+  if (!opened.ok()) return job->done(opened.status());
+  if (opened->finished.has_value()) return job->done(*opened->finished);
+  job->run = std::move(opened->run);
+  AwaitTurn(job);
+}
+
+void Submitter::Count(int opening, int unstored) {
+  const std::lock_guard lock(mutex_);
+  opening_ += opening;
+  unstored_ += unstored;
+  fewer_.notify_all();
+}
+
+void Submitter::AwaitOpened() {
+  std::unique_lock lock(mutex_);
+  fewer_.wait(lock, [this] { return opening_ == 0; });
+}
+
+void Submitter::Finish(std::chrono::system_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  fewer_.wait_until(lock, deadline, [this] { return opening_ == 0 && unstored_ == 0; });
+  stopped_ = true;
 }
 
 void Submitter::AwaitTurn(std::shared_ptr<Job> job) {
@@ -61,9 +84,10 @@ void Submitter::AwaitTurn(std::shared_ptr<Job> job) {
 }
 
 void Submitter::Store(const std::shared_ptr<Job>& job) {
-  absl::StatusOr<v1::Part> part = stopped_ ? Draining() : Write(*job);
+  absl::StatusOr<v1::Part> part = Write(*job);
   job->submission.content.reset();
   job->turn.reset();
+  Count(0, -1);
   if (!part.ok()) return job->done(part.status());
   v1::UploadFinished finished;
   *finished.mutable_part() = *std::move(part);
@@ -77,10 +101,14 @@ void Submitter::Store(const std::shared_ptr<Job>& job) {
 }
 
 absl::StatusOr<v1::Part> Submitter::Write(Job& job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return Draining();
+  }
   auto writer = context_.store.OpenPart(job.target);
   if (!writer.ok()) return writer.status();
   const storage::Spawn spawn = [this](absl::AnyInvocable<void()> task) {
-    context_.executors.PostDisk(std::move(task));
+    context_.executors.PostHelper(std::move(task));
   };
   auto part = (*writer)->Store(*job.submission.content, job.submission.xxh3_128, spawn);
   if (!part.ok()) return part;

@@ -1,14 +1,17 @@
 // Parts handed over in shared memory, on their way to the disk.
 #pragma once
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "ckpt/v1/weight_service.pb.h"
 #include "server/run/byte_budget.h"
+#include "server/run/upload_target.h"
 #include "server/server_context.h"
 #include "storage/fs/content.h"
 
@@ -35,20 +38,30 @@ class Submitter {
   // content changed meanwhile. Nothing of a part that failed is published.
   void Submit(Submission submission, Done done);
 
-  // What has not begun to be stored fails with DRAINING from now on.
-  void Stop() { stopped_ = true; }
+  // Returns when everything submitted so far has found its save open, or has failed: then the runs
+  // may be closed.
+  void AwaitOpened();
+  // Returns when everything submitted so far is stored; at `deadline`, what has not begun to be
+  // stored fails with DRAINING, now and from now on.
+  void Finish(std::chrono::system_clock::time_point deadline);
 
  private:
   struct Job;
 
   void Open(std::shared_ptr<Job> job);
+  void Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTarget> opened);
+  void Count(int opening, int unstored);
   void AwaitTurn(std::shared_ptr<Job> job);
   void Store(const std::shared_ptr<Job>& job);
   absl::StatusOr<v1::Part> Write(Job& job);
 
   const ServerContext& context_;
   ByteBudget turns_;  // one for each part that is being stored
-  std::atomic<bool> stopped_ = false;
+  std::mutex mutex_;
+  std::condition_variable fewer_;
+  int opening_ = 0;       // guarded by mutex_; submissions whose save is being opened
+  int unstored_ = 0;      // guarded by mutex_; those that wait to be stored, or are being
+  bool stopped_ = false;  // guarded by mutex_
 };
 
 }  // namespace ckpt::server

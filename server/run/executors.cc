@@ -18,6 +18,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kActorThreads = 2;
+constexpr int kHelperThreads = 2;
 
 // Counts tasks that are queued or running. Shared, since the last task may outlive the pool's
 // owner.
@@ -73,6 +74,7 @@ class ExecutorsImpl {
       : disk_threads(io_threads),
         actors(kActorThreads),
         disk(static_cast<size_t>(io_threads)),
+        helpers(kHelperThreads),
         timer_guard(asio::make_work_guard(timers)),
         timer_thread([this] { timers.run(); }) {}
 
@@ -80,6 +82,7 @@ class ExecutorsImpl {
   std::shared_ptr<IdleCounter> counter = std::make_shared<IdleCounter>();
   asio::thread_pool actors;
   asio::thread_pool disk;
+  asio::thread_pool helpers;
   asio::io_context timers;
   asio::executor_work_guard<asio::io_context::executor_type> timer_guard;
   std::thread timer_thread;
@@ -91,6 +94,7 @@ Executors::~Executors() {
   Stop();
   impl_->actors.join();
   impl_->disk.join();
+  impl_->helpers.join();
 }
 
 int Executors::io_threads() const { return impl_->disk_threads; }
@@ -105,6 +109,10 @@ SerialExecutor Executors::NewDiskStrand() {
 
 void Executors::PostDisk(Task task) {
   asio::post(impl_->disk, Counted(impl_->counter, std::move(task)));
+}
+
+void Executors::PostHelper(Task task) {
+  asio::post(impl_->helpers, Counted(impl_->counter, std::move(task)));
 }
 
 void Executors::PostAfter(std::chrono::milliseconds delay, SerialExecutor strand, Task task) {

@@ -37,6 +37,9 @@ class Executors {
   SerialExecutor NewActorStrand();  // tasks must not block
   SerialExecutor NewDiskStrand();   // tasks may block
   void PostDisk(Task task);         // may block; in any order
+  // May block, and for long: a task that makes one of the disk threads faster, and is not waited
+  // for by anybody else. Two at a time.
+  void PostHelper(Task task);
 
   // Runs `task` on `strand` after `delay`, unless the threads end before. Thread-safe.
   void PostAfter(std::chrono::milliseconds delay, SerialExecutor strand, Task task);

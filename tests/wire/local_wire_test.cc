@@ -330,6 +330,40 @@ TEST_F(LocalWireTest, WhatWasSubmittedOutlivesItsTrainer) {
   for (const std::string& save : saves) EXPECT_EQ(Download(save), content);
 }
 
+TEST_F(LocalWireTest, WhatWasSubmittedIsStoredBeforeTheDaemonEnds) {
+  constexpr int64_t kSize = 32 << 20;
+  const std::string content(kSize, 's');
+  std::vector<std::string> saves;
+  {
+    const auto peer = Peer();
+    std::vector<std::unique_ptr<PeerSlot>> slots;
+    for (uint32_t i = 1; i <= 8; ++i) {  // more than are stored at a time
+      slots.push_back(std::make_unique<PeerSlot>(kSize));
+      ASSERT_EQ(ReasonOf(peer->Register(i, *slots.back())), "");
+      saves.push_back(Save());
+    }
+    for (uint32_t i = 1; i <= 8; ++i) {
+      ASSERT_TRUE(peer->Send(Submit(saves[i - 1], kSize, slots[i - 1]->Write(content), i)));
+    }
+    v1::LocalRequest release;
+    release.mutable_release_slot()->set_slot(9);
+    ASSERT_TRUE(peer->Send(release));
+    // That is answered when everything before it has been taken.
+    for (auto answer = peer->Read(); ReasonOf(answer) != "FIELD_INVALID"; answer = peer->Read()) {
+      ASSERT_EQ(ReasonOf(answer), "");
+    }
+  }
+  // No connection of gRPC, which the daemon would wait for as well.
+  trainer_->Finish();
+  trainer_.reset();
+  catalog_.reset();
+  EXPECT_EQ(daemon_.Stop(), 0);
+  ASSERT_TRUE(daemon_.Start());
+  catalog_ = v1::CatalogService::NewStub(Channel());
+  EXPECT_THAT(List(), SizeIs(8));
+  for (const std::string& save : saves) EXPECT_EQ(Download(save), content);
+}
+
 TEST_F(LocalWireTest, AHandOverThatWasNotSubmittedIsNothing) {
   const std::string save = Save();
   {

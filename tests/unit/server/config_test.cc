@@ -34,6 +34,11 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_EQ(config->limits().free_space_reserve_mib(), 256);
   EXPECT_EQ(config->scrub().interval_hours(), 168);
   EXPECT_EQ(config->scrub().mib_per_second(), 16);
+  EXPECT_EQ(config->local().socket(), "");
+  EXPECT_EQ(config->local().max_slots(), 64);
+  EXPECT_EQ(config->local().max_trainer_mib(), 65'536);
+  EXPECT_EQ(config->local().max_total_mib(), 262'144);
+  EXPECT_EQ(config->local().max_connections(), 1024);
   EXPECT_TRUE(config->reflection());
 }
 
@@ -63,6 +68,12 @@ TEST_F(ConfigTest, BadValuesAreNamed) {
       {"scrub: {interval_hours: 100000}", "scrub.interval_hours is '100000'"},
       {"scrub: {mib_per_second: -1}", "scrub.mib_per_second is '-1'"},
       {"scrub: {mib_per_second: 1000001}", "scrub.mib_per_second is '1000001'"},
+      {"local: {socket: local.sock}", "local.socket is 'local.sock', but it must be an absolute"},
+      {"local: {max_slots: -1}", "local.max_slots is '-1'"},
+      {"local: {max_trainer_mib: -1}", "local.max_trainer_mib is '-1'"},
+      {"local: {max_total_mib: -1}", "local.max_total_mib is '-1'"},
+      {"local: {max_connections: -1}", "local.max_connections is '-1'"},
+      {"local: {allow_uids: [bob]}", "allow_uids"},
       {"shutdown_grace_seconds: -3", "shutdown_grace_seconds is '-3'"},
       {"policies: [{name: a b, filepath: x}]", "policy 'a b' is not allowed"},
       {"policies: [{name: a, filepath: /abs}]", "/abs"},

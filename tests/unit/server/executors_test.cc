@@ -32,6 +32,15 @@ TEST(ExecutorsTest, StopWaitsForTasksThatPostOthers) {
   EXPECT_EQ(left, 0);
 }
 
+TEST(ExecutorsTest, HelpersLeaveTheDiskToOthers) {
+  Executors executors(1);
+  std::promise<void> disk;
+  const std::shared_future<void> disk_ran = disk.get_future().share();
+  for (int i = 0; i < 10; ++i) executors.PostHelper([disk_ran] { disk_ran.wait(); });
+  executors.PostDisk([&] { disk.set_value(); });
+  executors.Stop();
+}
+
 TEST(ExecutorsTest, StopDropsTimers) {
   auto held = std::make_shared<int>(0);
   {
