@@ -96,12 +96,19 @@ class Forks(RunTestCase):
 
 
 class Exits(RunTestCase):
-    def script(self, text: str) -> subprocess.CompletedProcess[str]:
+    def script(
+        self,
+        text: str,
+        run: str = "r",
+        weights: str = "bytes(30_000_000)",
+        shared_memory: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
         head = f"""
             import os, sys, ckptd
             best = ckptd.CheckpointPolicy("best", "w-{{epoch:02d}}", save_best_only=True)
-            run = ckptd.Run("r", policies=[best], server={self.daemon.server!r}, exit_timeout=EXIT,
-                            weights=lambda save: bytes(30_000_000))
+            run = ckptd.Run({run!r}, policies=[best], server={self.daemon.server!r},
+                            exit_timeout=EXIT, shared_memory={shared_memory},
+                            weights=lambda save: {weights})
         """
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(text).replace("HEAD", textwrap.dedent(head))],
@@ -122,6 +129,31 @@ class Exits(RunTestCase):
             )
             self.assertEqual(list(self.daemon.files("r")), ["w-01"], result.stderr)
             self.assertEqual(result.returncode, {"": 0, "sys.exit(3)": 3}.get(ending, 1))
+
+    def test_an_exit_waits_for_every_part_whichever_way_it_goes(self) -> None:
+        two_parts = "{'a': bytes(30_000_000), 'b': bytes(20_000_000)}"
+        cases = [
+            (weights, shared_memory)
+            for weights in ("b'small'", "bytes(30_000_000)", two_parts)
+            for shared_memory in (True, False)
+        ]
+        for weights, shared_memory in cases:
+            with self.subTest(weights=weights, shared_memory=shared_memory):
+                run = f"r{cases.index((weights, shared_memory))}"
+                result = self.script(
+                    """
+                    EXIT = 60
+                    HEAD
+                    run.on_epoch_end(0, {"val_loss": 0.5})
+                    run.on_epoch_end(1, {"val_loss": 0.4})
+                    """,
+                    run=run,
+                    weights=weights,
+                    shared_memory=shared_memory,
+                )
+                names = {name.split("/")[0] for name in self.daemon.files(run)}
+                self.assertEqual(names, {"w-01", "w-02"}, result.stderr)
+                self.assertEqual(result.stderr, "")
 
     def test_an_exit_says_what_is_lost(self) -> None:
         self.daemon.kill()

@@ -25,16 +25,22 @@ class HandOver:
         self._links = links
         self._upload = PartUpload(start, part.view)
 
-    def attempt(self, upload: Callable[..., Any], server: str) -> v1.UploadFinished:
-        """Errors: those of WeightService.Upload."""
+    def attempt(
+        self, upload: Callable[..., Any], server: str, begun: Callable[[], None]
+    ) -> v1.UploadFinished:
+        """`begun` is called when every thread is there that this attempt needs. Errors: those of
+        WeightService.Upload."""
         link = self._links.current() if self._links is not None else None
         if link is not None and self._in_slot():
             assert self._part.slot is not None
             try:
-                return link.submit(self._part.slot, self._start)
+                link.make_known(self._part.slot)
             except SlotRefusedError:
                 pass
-        return self._upload.attempt(upload, server)
+            else:
+                begun()
+                return link.submit(self._part.slot, self._start)
+        return self._upload.attempt(upload, server, begun)
 
     def cancel(self) -> None:
         """What the daemon has been given in shared memory is its own: that is not taken back."""

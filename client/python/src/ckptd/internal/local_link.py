@@ -51,18 +51,8 @@ class LocalLink:
         with self._changed:
             return self._lost is not None
 
-    def submit(self, slot: Slot, start: v1.UploadStart) -> v1.UploadFinished:
-        """Hands a part in `slot` over and waits until it is durable. Errors: those of an upload;
-        SlotRefusedError; UnavailableError when the connection is lost."""
-        self._make_known(slot)
-        part = v1.SubmitPart(start=start, slot=slot.number, generation=slot.generation)
-        return self._ask(v1.LocalRequest(submit=part)).stored
-
-    def close(self) -> None:
-        """Whoever waits gets UnavailableError."""
-        self._lose("it was closed")
-
-    def _make_known(self, slot: Slot) -> None:
+    def make_known(self, slot: Slot) -> None:
+        """Once is enough. Errors: SlotRefusedError; UnavailableError: the connection is lost."""
         with self._send_lock:
             known = self._known.get(slot.number)
             if known is not None and known() is slot:
@@ -84,6 +74,16 @@ class LocalLink:
                     raise
                 raise SlotRefusedError(error.message) from None
             self._known[slot.number] = weakref.ref(slot)
+
+    def submit(self, slot: Slot, start: v1.UploadStart) -> v1.UploadFinished:
+        """Hands a part over, in a slot that was made known, and waits until it is durable. Errors:
+        those of an upload; UnavailableError when the connection is lost."""
+        part = v1.SubmitPart(start=start, slot=slot.number, generation=slot.generation)
+        return self._ask(v1.LocalRequest(submit=part)).stored
+
+    def close(self) -> None:
+        """Whoever waits gets UnavailableError."""
+        self._lose("it was closed")
 
     def _ask(
         self, request: Any, descriptor: Optional[int] = None, locked: bool = False

@@ -41,12 +41,16 @@ class PartUpload:
         self._call: Any = None
         self._cancelled = False
 
-    def attempt(self, upload: Callable[..., Any], server: str) -> v1.UploadFinished:
-        """Takes one stream. Errors: those of WeightService.Upload."""
+    def attempt(
+        self, upload: Callable[..., Any], server: str, begun: Callable[[], None]
+    ) -> v1.UploadFinished:
+        """Takes one stream; calls `begun` when gRPC has the threads for it. Errors: those of
+        WeightService.Upload."""
         started = threading.Event()
         answer: list[v1.UploadStarted] = []
         try:
             call = upload(self._requests(started, answer))
+            begun()
             with self._lock:
                 self._call = call
                 if self._cancelled:

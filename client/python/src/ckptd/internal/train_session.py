@@ -286,6 +286,8 @@ class TrainSession:
             return make_error("UNAVAILABLE", f"ckptd at {self._options.server} ended the stream")
         except grpc.RpcError as error:
             return from_grpc(error, self._options.server)
+        except RuntimeError as error:  # no thread can be started, at exit for one
+            return make_error("UNAVAILABLE", str(error))
         finally:
             with self._changed:
                 if stream.welcomed:

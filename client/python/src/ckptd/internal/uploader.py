@@ -6,6 +6,7 @@ thread of the events; those on their way are bounded by max_uploads.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +30,8 @@ _LOOKUP_TIMEOUT = 30.0
 # A save that is neither open nor committed is being committed, or has failed. The outcome tells
 # within this time, or has been lost.
 _OUTCOME_TIMEOUT = 30.0
+# These Pythons start no thread once the main thread has ended, and gRPC needs some for each stream.
+_NO_THREADS_AT_EXIT = (3, 12) <= sys.version_info < (3, 12, 2)
 
 # What is done with a save that was committed, while its bytes are still there, on an upload thread.
 OnCommitted = Callable[[v1.Checkpoint, Snapshot], None]
@@ -58,6 +61,7 @@ class _Save:
         self.outcome: Optional[v1.SaveOutcome] = None
         self.upload: Optional[HandOver] = None
         self.check = False  # may have ended without an outcome
+        self.begun = False  # has every thread it needs, unless an attempt fails
 
 
 class Uploader:
@@ -101,7 +105,8 @@ class Uploader:
             )
 
     def upload(self, save: str, snapshot: Snapshot) -> None:
-        """Puts a decided save on its way. Takes `snapshot` over."""
+        """Puts a decided save on its way. Takes `snapshot` over. Where no thread can be started at
+        exit, the last part's transfer has begun when this returns."""
         with self._changed:
             found = self._saves.get(save)
             if found is None or self._stopping:
@@ -115,6 +120,8 @@ class Uploader:
                 self._threads.append(thread)
                 thread.start()
             self._changed.notify_all()
+            if _NO_THREADS_AT_EXIT:
+                self._changed.wait_for(lambda: found.begun or self._stopping)
 
     def give_up(self, save: str, why: Error) -> None:
         """Ends a decided save as failed and tells the daemon."""
@@ -218,6 +225,7 @@ class Uploader:
             self._options.abandon(save.name, failure.message)
         with self._changed:
             self._on_their_way -= 1
+            save.begun = True
             self._saves.pop(save.name, None)
             if save.snapshot is not None:
                 save.snapshot.release()
@@ -260,12 +268,13 @@ class Uploader:
                 size=part.view.nbytes,
             )
             hand_over = HandOver(start, snapshot, part, self._options.links)
-            checkpoint = self._hand_over(save, hand_over).checkpoint
+            is_last = part is snapshot.parts[-1]
+            checkpoint = self._hand_over(save, hand_over, is_last).checkpoint
         if checkpoint is not None and checkpoint.state == v1.Checkpoint.STATE_COMMITTED:
             return checkpoint
         return None
 
-    def _hand_over(self, save: _Save, upload: HandOver) -> v1.UploadFinished:
+    def _hand_over(self, save: _Save, upload: HandOver, is_last: bool) -> v1.UploadFinished:
         retry = Retry(self._options.patience)
         with self._changed:
             save.upload = upload
@@ -274,8 +283,13 @@ class Uploader:
         try:
             while True:
                 try:
-                    return upload.attempt(self._upload_call, self._options.server)
+                    return upload.attempt(
+                        self._upload_call,
+                        self._options.server,
+                        lambda: self._note_begun(save) if is_last else None,
+                    )
                 except Error as error:
+                    self._note_begun(save)  # trying again may take long
                     with self._changed:
                         if self._told(save):
                             raise
@@ -285,6 +299,11 @@ class Uploader:
         finally:
             with self._changed:
                 save.upload = None
+
+    def _note_begun(self, save: _Save) -> None:
+        with self._changed:
+            save.begun = True
+            self._changed.notify_all()
 
     def _await_outcome(self, save: _Save) -> v1.Checkpoint:
         with self._changed:
