@@ -75,7 +75,7 @@ step "Keras on JAX"
 export KERAS_BACKEND=jax
 run "$python" keras_conformance_test keras_scenarios_test keras_resume_test
 step "JAX, pandas"
-run "$python" jax_test reading_test
+run "$python" jax_test reading_test fetch_test
 if /usr/bin/python3 -c 'import torch; print("frameworks: torch", torch.__version__)' 2>/dev/null; then
   run /usr/bin/python3 torch_test
   EXAMPLE=torch_digits run /usr/bin/python3 examples_test

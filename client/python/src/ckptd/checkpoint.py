@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ckptd import safetensors, v1
 from ckptd.errors import NotFoundError
-from ckptd.internal.download import read_chunks, read_part, write_durably
+from ckptd.internal.download import read_chunks, read_part
+from ckptd.internal.fetch import fetch
 
 if TYPE_CHECKING:
     from ckptd.client import Client
@@ -79,9 +80,13 @@ class Checkpoint:
 
     def fetch(self, path: Union[str, Path], part: str = "") -> Path:
         """Downloads a part (or the only one) to `path`, where nothing appears until it is complete,
-        verified and synced. Returns the path."""
+        verified and synced. Goes on with the PATH.part that an interrupted fetch has left, where
+        the package xxhash is installed. Returns the path. Errors: NotFoundError, DataLossError,
+        OSError.
+        """
         target = Path(path)
-        write_durably(target, self._chunks(self._part(part)))
+        found = self._part(part)
+        fetch(target, self.name, found, lambda offset: self._chunks(found, offset))
         return target
 
     def arrays(self, part: str = "") -> dict[str, safetensors.Array]:
@@ -120,5 +125,5 @@ class Checkpoint:
             reason="PART_NOT_FOUND",
         )
 
-    def _chunks(self, part: v1.Part) -> Iterator[bytes]:
-        return read_chunks(self._client._download, self._client.server, self.name, part)
+    def _chunks(self, part: v1.Part, offset: int = 0) -> Iterator[bytes]:
+        return read_chunks(self._client._download, self._client.server, self.name, part, offset)

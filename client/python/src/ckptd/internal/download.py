@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable
 
 import grpc
 
@@ -17,25 +17,26 @@ from ckptd.internal.rpc_status import from_grpc, is_transient
 
 
 def read_chunks(
-    download: Callable[..., Any], server: str, checkpoint: str, part: v1.Part
+    download: Callable[..., Any], server: str, checkpoint: str, part: v1.Part, offset: int = 0
 ) -> Iterator[bytes]:
-    """The content of a part, in order; goes on after broken streams while bytes come.
+    """The content of a part from `offset` on, in order; goes on after broken streams while bytes
+    come.
 
     Errors: those of WeightService.Download; DataLossError also for bytes damaged on their way.
     """
-    offset = 0
+    first = offset
     while offset < part.size:
         begin = offset
         request = v1.DownloadRequest(
             checkpoint=checkpoint, rank=part.rank, part=part.part, offset=offset
         )
         try:
-            for response in download(request, wait_for_ready=begin > 0):
+            for response in download(request, wait_for_ready=begin > first):
                 if not response.HasField("chunk"):
                     continue
                 chunk = response.chunk
                 if chunk.offset != offset or chunk.crc32c != crc32c(chunk.data):
-                    raise _damaged(checkpoint, part, f"from byte {offset} on")
+                    raise damaged(checkpoint, part, f"from byte {offset} on")
                 yield chunk.data
                 offset += len(chunk.data)
         except grpc.RpcError as raised:
@@ -44,7 +45,7 @@ def read_chunks(
                 raise error from None
         else:
             if offset != part.size:
-                raise _damaged(checkpoint, part, f"it ends at byte {offset} of {part.size}")
+                raise damaged(checkpoint, part, f"it ends at byte {offset} of {part.size}")
 
 
 def read_part(chunks: Iterator[bytes], checkpoint: str, part: v1.Part) -> bytearray:
@@ -54,7 +55,7 @@ def read_part(chunks: Iterator[bytes], checkpoint: str, part: v1.Part) -> bytear
         content += chunk
     digest = content_digest(memoryview(content))
     if digest and digest != part.xxh3_128:
-        raise _damaged(checkpoint, part, "its digest differs")
+        raise damaged(checkpoint, part, "its digest differs")
     return content
 
 
@@ -66,12 +67,17 @@ def write_durably(path: Path, chunks: Iterator[Bytes]) -> None:
         with partial.open("wb") as file:
             for chunk in chunks:
                 file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+            rename_durably(file, partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def rename_durably(file: BinaryIO, partial: Path, path: Path) -> None:
+    """Syncs `file`, which is open at `partial`, and names it `path`, in the same folder."""
+    file.flush()
+    os.fsync(file.fileno())
+    os.replace(partial, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -79,7 +85,7 @@ def write_durably(path: Path, chunks: Iterator[Bytes]) -> None:
         os.close(folder)
 
 
-def _damaged(checkpoint: str, part: v1.Part, why: str) -> DataLossError:
+def damaged(checkpoint: str, part: v1.Part, why: str) -> DataLossError:
     return DataLossError(
         f"part '{part.part}' of {checkpoint} was damaged on its way: {why}",
         code="DATA_LOSS",
