@@ -69,11 +69,11 @@ python=$PWD/$venv/bin/python
 
 step "Keras on TensorFlow"
 export KERAS_BACKEND=tensorflow
-run "$python" keras_conformance_test
+run "$python" keras_conformance_test keras_upstream_test
 EXAMPLE=keras_digits run "$python" examples_test
 step "Keras on JAX"
 export KERAS_BACKEND=jax
-run "$python" keras_conformance_test keras_scenarios_test keras_resume_test
+run "$python" keras_conformance_test keras_scenarios_test keras_upstream_test keras_resume_test
 step "JAX, pandas"
 run "$python" jax_test reading_test fetch_test
 if /usr/bin/python3 -c 'import torch; print("frameworks: torch", torch.__version__)' 2>/dev/null; then
