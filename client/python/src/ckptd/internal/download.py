@@ -12,7 +12,7 @@ import grpc
 from ckptd import v1
 from ckptd.errors import DataLossError, Error
 from ckptd.internal.crc32c import Bytes, crc32c
-from ckptd.internal.part_upload import content_digest
+from ckptd.internal.digests import content_digest
 from ckptd.internal.rpc_status import from_grpc, is_transient
 
 

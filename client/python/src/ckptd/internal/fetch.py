@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Optional
 
 from ckptd import v1
+from ckptd.internal.digests import HAS_DIGESTS, stream_digest
 from ckptd.internal.download import damaged, rename_durably, write_durably
-
-try:
-    import xxhash
-except ImportError:
-    xxhash = None
 
 _READ_BYTES = 1 << 20
 
@@ -31,7 +27,7 @@ def fetch(path: Path, checkpoint: str, part: v1.Part, chunks_from: ChunksFrom) -
     Errors: those of `chunks_from`; DataLossError; OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if xxhash is not None:
+    if HAS_DIGESTS:
         partial = path.with_name(path.name + ".part")
         with _opened_alone(partial) as file:
             if file is not None:
@@ -62,7 +58,7 @@ def _complete(
     if os.fstat(file.fileno()).st_size > part.size:
         file.truncate(0)
     while True:
-        digest = xxhash.xxh3_128()
+        digest = stream_digest()
         while block := file.read(_READ_BYTES):
             digest.update(block)
         begin = file.tell()

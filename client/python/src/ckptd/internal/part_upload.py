@@ -11,19 +11,10 @@ import grpc
 from ckptd import v1
 from ckptd.errors import Error, make_error
 from ckptd.internal.crc32c import crc32c
+from ckptd.internal.digests import content_digest
 from ckptd.internal.rpc_status import from_grpc
 
-try:
-    import xxhash
-except ImportError:
-    xxhash = None
-
 _CHUNK_BYTES = 1 << 20
-
-
-def content_digest(view: memoryview) -> bytes:
-    """XXH3-128, or nothing where the package xxhash is not installed."""
-    return b"" if xxhash is None else bytes(xxhash.xxh3_128(view).digest())
 
 
 class PartUpload:
