@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import unittest
+from typing import Callable
 
 import numpy as np
 from run_test import BEST, RunTestCase
@@ -74,25 +75,39 @@ class Errors(RunTestCase):
 
 
 class Forks(RunTestCase):
+    def fork(self, child: Callable[[], object]) -> tuple[int, str]:
+        """A fork that does what `child` says: its process id, and the error that it got."""
+
+        def tell(answers: multiprocessing.SimpleQueue[str]) -> None:
+            try:
+                child()
+            except ckptd.Error as error:
+                answers.put(str(error))
+
+        fork = multiprocessing.get_context("fork")
+        answers: multiprocessing.SimpleQueue[str] = fork.SimpleQueue()
+        process = fork.Process(target=tell, args=(answers,))
+        process.start()
+        process.join()
+        self.assertEqual(process.exitcode, 0)
+        return process.pid or 0, answers.get()
+
     def test_a_fork_is_told_so_and_harms_nothing(self) -> None:
         with self.run_of(BEST) as run:
             self.epochs(run, [0.5])
-
-            def child(answers: multiprocessing.SimpleQueue[str]) -> None:
-                try:
-                    run.on_epoch_end(1, {"val_loss": 0.1})
-                except ckptd.ClosedError as error:
-                    answers.put(str(error))
-
-            fork = multiprocessing.get_context("fork")
-            answers: multiprocessing.SimpleQueue[str] = fork.SimpleQueue()
-            process = fork.Process(target=child, args=(answers,))
-            process.start()
-            process.join()
-            self.assertRegex(answers.get(), f"belongs to process {os.getpid()}.* is a fork of it")
-            self.assertEqual(process.exitcode, 0)
+            _, error = self.fork(lambda: run.on_epoch_end(1, {"val_loss": 0.1}))
+            self.assertRegex(error, f"belongs to process {os.getpid()}.* is a fork of it")
             self.epochs(run, [0.4], first=1)
         self.assertEqual(sorted(self.daemon.files("r")), ["w-01", "w-02"])
+
+    def test_a_fork_that_gets_no_answer_is_told_why_that_may_be(self) -> None:
+        with self.run_of(BEST):
+            child, error = self.fork(
+                lambda: ckptd.Run(
+                    "c", server="unix:/none", reconnect_timeout=0.1, notify=self.notices.append
+                )
+            )
+        self.assertRegex(error, f"Process {child} is a fork of one that used gRPC before")
 
 
 class Exits(RunTestCase):

@@ -20,6 +20,19 @@ _CHANNEL_BACKOFF_MS = 100
 _CONNECT_TIMEOUT_MS = 10_000
 
 
+_used_by: Optional[int] = None  # the process that made the first channel
+
+
+def fork_hint() -> str:
+    """For people whose calls in a fork are not answered; "" in other processes."""
+    if _used_by in (None, os.getpid()):
+        return ""
+    return (
+        f". Process {os.getpid()} is a fork of one that used gRPC before, and gRPC may not work in"
+        " those: start it anew instead (multiprocessing calls that 'spawn')"
+    )
+
+
 def server_or_default(server: Optional[str]) -> str:
     """`server`, or else $CKPT_SERVER, or else 127.0.0.1:7070."""
     return server or os.environ.get("CKPT_SERVER") or _DEFAULT_SERVER
@@ -27,6 +40,9 @@ def server_or_default(server: Optional[str]) -> str:
 
 def make_channel(server: str, *, bulk: bool) -> grpc.Channel:
     """A connection of its own for bulk data, so that decisions do not queue behind chunks."""
+    global _used_by
+    if _used_by is None:
+        _used_by = os.getpid()
     options: list[tuple[str, Any]] = [
         ("ckpt.traffic", "bulk" if bulk else "control"),
         ("grpc.use_local_subchannel_pool", 1),

@@ -8,6 +8,7 @@ import grpc
 
 from ckptd import v1
 from ckptd.errors import Error, make_error
+from ckptd.internal.channel import fork_hint
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
@@ -25,10 +26,10 @@ def _explain(code: str, message: str, server: str) -> str:
     if code == "UNAVAILABLE":
         return (
             f"no answer from ckptd at {server} ({_connection_error(message)}); is ckptd running?"
-            " Start it, or name another server with server= or CKPT_SERVER"
+            f" Start it, or name another server with server= or CKPT_SERVER{fork_hint()}"
         )
     if code == "DEADLINE_EXCEEDED":
-        return f"ckptd at {server} did not answer in time"
+        return f"ckptd at {server} did not answer in time{fork_hint()}"
     if code == "UNIMPLEMENTED":
         return (
             f"the server at {server} does not know this call ({message}); is it a ckptd, and of"

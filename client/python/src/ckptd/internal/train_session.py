@@ -21,6 +21,7 @@ import grpc
 from ckptd import v1
 from ckptd.errors import ClosedError, Error, make_error
 from ckptd.internal.backoff import Backoff
+from ckptd.internal.channel import fork_hint
 from ckptd.internal.event_log import EventLog
 from ckptd.internal.metric_values import Number
 from ckptd.internal.quiet_counter import QuietCounter
@@ -237,7 +238,7 @@ class TrainSession:
             left = None if limit is None else limit - time.monotonic()
             if left is not None and left <= 0:
                 raise self._last_error or make_error(
-                    "UNAVAILABLE", f"no answer from ckptd at {self._options.server}"
+                    "UNAVAILABLE", f"no answer from ckptd at {self._options.server}{fork_hint()}"
                 )
             self._changed.wait(left)
 
