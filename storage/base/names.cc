@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "storage/base/errors.h"
+#include "storage/base/utf8.h"
 
 namespace ckpt {
 namespace {
@@ -33,7 +34,7 @@ absl::Status CheckId(std::string_view field, std::string_view id, size_t max) {
       std::all_of(id.begin(), id.end(), IsIdChar)) {
     return absl::OkStatus();
   }
-  return NameInvalid(field, id.substr(0, 2 * max),
+  return NameInvalid(field, Utf8Prefix(id, 2 * max),
                      fmt::format("[A-Za-z0-9][A-Za-z0-9._-]{{0,{}}}", max - 1));
 }
 

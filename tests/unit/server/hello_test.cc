@@ -62,5 +62,15 @@ TEST(HelloTest, BadOnes) {
   }
 }
 
+TEST(HelloTest, ShowsALongLabelKeyCutBetweenCodePoints) {
+  std::string key;
+  for (int i = 0; i < 40; ++i) key += "ä";
+  v1::Hello hello;
+  hello.set_run("runs/r");
+  (*hello.mutable_labels())[key] = "x";
+  const std::string shown = MetadataOf(CheckHello(hello).status()).at("value");
+  EXPECT_EQ(shown, key.substr(0, 62)) << "63 would end within a code point";
+}
+
 }  // namespace
 }  // namespace ckpt::server

@@ -30,6 +30,13 @@ TEST(CheckIdTest, LimitsLengthByKind) {
   EXPECT_THAT(CheckStageId(std::string(65, 's')), HasReason("NAME_INVALID"));
 }
 
+TEST(CheckIdTest, ShowsALongOneCutBetweenCodePoints) {
+  std::string id = "x";
+  for (int i = 0; i < 200; ++i) id += "ä";
+  const std::string shown = MetadataOf(CheckPolicyName(id)).at("value");
+  EXPECT_EQ(shown, id.substr(0, 127)) << "128 would end within a code point";
+}
+
 TEST(CheckPartNameTest, ReservesTheManifest) {
   EXPECT_OK(CheckPartName("weights"));
   EXPECT_OK(CheckPartName("manifest.json.gz"));
