@@ -73,6 +73,8 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
                           "a new trainer has taken over before the bytes of this save had come"));
   }
   session_ = session;
+  welcomed_ = false;
+  untold_.clear();
   connected_ = true;
   services_.metrics.trainers.Add(1);
   self_.reset();
@@ -103,6 +105,10 @@ void RunActor::Welcomed(v1::Welcome welcome, std::shared_ptr<TrainerSession> ses
   v1::TrainResponse response;
   *response.mutable_welcome() = std::move(welcome);
   session->Send(std::move(response));
+  if (session == session_) {
+    welcomed_ = true;
+    for (v1::TrainResponse& untold : std::exchange(untold_, {})) session->Send(std::move(untold));
+  }
   if (resend_after < until) ResendDecisions(std::move(session), resend_after, until);
 }
 

@@ -145,6 +145,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Incomplete(const std::string& id);
   void FailSave(const std::string& id, const absl::Status& why);
   void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
+  void TellTrainer(v1::TrainResponse response);
   void AddDeparture(Departure departure);
   void NextDeparture();
   void Depart(Departure departure, const Bests& next_best);
@@ -162,6 +163,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // Used on the strand only.
   RunState state_;
   std::shared_ptr<TrainerSession> session_;
+  bool welcomed_ = false;                  // whether the session has been sent its Welcome
+  std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;
   std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
   std::deque<Departure> departures_;                         // the first is under way

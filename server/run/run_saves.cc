@@ -199,13 +199,20 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
       }
     });
   }
-  if (session_ != nullptr) session_->Send(std::move(response));
+  TellTrainer(std::move(response));
   const auto found = finishing_.find(id);
   if (found == finishing_.end()) return;
   Finishing finishing = std::move(found->second);
   finishing_.erase(found);
   if (finishing.timing.has_value() && outcome.ok()) finishing.timing->Stop();
   for (SaveDone& waiter : finishing.waiters) waiter(outcome);
+}
+
+// The first message of a session is its Welcome, which passes through the index.
+void RunActor::TellTrainer(v1::TrainResponse response) {
+  if (session_ == nullptr) return;
+  if (!welcomed_) return untold_.push_back(std::move(response));
+  session_->Send(std::move(response));
 }
 
 // ---- Deletion, and loss of rank.

@@ -32,6 +32,7 @@ class RecordingSession final : public TrainerSession {
  public:
   void Send(v1::TrainResponse response) override { Push(std::move(response)); }
   void Close(absl::Status status) override {
+    if (on_close) on_close();
     Push(status.ok() ? absl::CancelledError("closed in good order") : std::move(status));
   }
 
@@ -50,6 +51,8 @@ class RecordingSession final : public TrainerSession {
     }
     return {};
   }
+
+  std::function<void()> on_close;  // called before it is; to be set before it can be
 
  private:
   void Push(absl::StatusOr<v1::TrainResponse> told) {
@@ -116,10 +119,8 @@ class RunActorTest : public testing::Test {
     v1::Hello hello;
     hello.set_run("runs/r");
     actor_->Attach(hello, {std::move(policy)}, {}, session);
-    // An outcome of the session before may come first.
-    auto next = session->Next();
-    while (next.ok() && !next->has_welcome()) next = session->Next();
-    EXPECT_TRUE(next.ok()) << next.status();
+    const auto first = session->Next();
+    EXPECT_TRUE(first.ok() && first->has_welcome()) << first.status();
     return session;
   }
   void Tell(const std::shared_ptr<RecordingSession>& session, v1::Event event,
@@ -170,6 +171,33 @@ class RunActorTest : public testing::Test {
   ByteBudget event_budget_{kMaxPendingEventBytes};
   std::shared_ptr<RunActor> actor_;
 };
+
+// A trainer connects while a save is being completed: the save ends after the older session was
+// fenced, and before the Welcome is durable.
+TEST_F(RunActorTest, AnOutcomeFollowsTheWelcome) {
+  const auto first = Connect();
+  Tell(first, EpochEnd(1, 0, 0.5));
+  ASSERT_EQ(first->NextDecision().saves_size(), 1);
+  WritePart("1");
+  std::promise<void> ended;
+  first->on_close = [&] {
+    storage::RunUpdate nothing;
+    nothing.run = "r";
+    index_->Submit(std::move(nothing), [&](const absl::StatusOr<storage::ApplyResult>&) {
+      ended.get_future().wait();  // and with it the Welcome behind it
+    });
+  };
+  actor_->FinishPart("1", [&](const absl::StatusOr<v1::Checkpoint>&) { ended.set_value(); });
+  EXPECT_TRUE(OpenUpload("1").ok()) << "answered once the actor is at work on the save";
+  const auto second = Connect();
+  bool told = false;  // before it was fenced
+  for (auto next = first->Next(); next.ok(); next = first->Next()) {
+    told = told || next->has_outcome();
+  }
+  if (told) return;
+  const auto next = second->Next();
+  EXPECT_TRUE(next.ok() && next->has_outcome()) << next.status();
+}
 
 TEST_F(RunActorTest, WhatCameBeforeTheEndOfTheStreamIsAnswered) {
   const auto session = Connect();
