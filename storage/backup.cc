@@ -34,6 +34,22 @@ bool IsWithin(const fs::path& path, const fs::path& folder) {
   return in_folder == folder.end();
 }
 
+// Why the target cannot be opened: its path will not do, or the disk fails.
+absl::Status PathError(std::string_view path, const absl::Status& status) {
+  switch (ErrnoOf(status)) {
+    case EACCES:
+    case EEXIST:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+    case EPERM:
+    case EROFS:
+      return FieldInvalid("path", path, MessageOf(status));
+    default:
+      return status;
+  }
+}
+
 class StoreBackup final : public Backup {
  public:
   StoreBackup(const BackupContext& context, fs::path source, fs::path target,
@@ -89,7 +105,7 @@ absl::Status StoreBackup::Stage() {
 
 absl::Status StoreBackup::OpenTarget() {
   auto target = context_.file_system.OpenDirectory(target_.string());
-  if (!target.ok()) return target.status();
+  if (!target.ok()) return PathError(target_.string(), target.status());
   target_root_ = *std::move(target);
   const auto entries = target_root_->List(".");
   if (!entries.ok()) return entries.status();
@@ -213,7 +229,7 @@ absl::StatusOr<std::unique_ptr<Backup>> MakeBackup(const BackupContext& context,
     return FieldInvalid("path", path, "it must be an absolute path on the daemon's host");
   }
   auto target = Canonical(path);
-  if (!target.ok()) return target.status();
+  if (!target.ok()) return PathError(path, target.status());
   auto source = Canonical(context.data_dir);
   if (!source.ok()) return source.status();
   if (IsWithin(*target, *source) || IsWithin(*source, *target)) {

@@ -35,7 +35,7 @@ class JobStream final : public grpc::ServerWriteReactor<Response>,
     stream->self_ = stream;
     stream->Post([raw = stream.get(), begin = std::move(begin)]() mutable {
       absl::StatusOr<Step> step = begin();
-      if (!step.ok()) return raw->Finish(ToGrpcStatus(step.status()));
+      if (!step.ok()) return raw->End(ToGrpcStatus(step.status()));
       raw->step_ = *std::move(step);
       raw->DoPiece();
     });
@@ -47,7 +47,7 @@ class JobStream final : public grpc::ServerWriteReactor<Response>,
   void OnWriteDone(bool ok) override {
     if (!ok) cancelled_ = true;
     Post([this] {
-      if (response_.done()) return this->Finish(grpc::Status::OK);
+      if (response_.done()) return End(grpc::Status::OK);
       context_.executors.PostAfter(wait_(response_), strand_,
                                    [self = this->shared_from_this()] { self->DoPiece(); });
     });
@@ -65,12 +65,18 @@ class JobStream final : public grpc::ServerWriteReactor<Response>,
   }
 
   void DoPiece() {
-    if (cancelled_) return this->Finish(grpc::Status::CANCELLED);
-    if (context_.runs.draining()) return this->Finish(ToGrpcStatus(Draining()));
+    if (cancelled_) return End(grpc::Status::CANCELLED);
+    if (context_.runs.draining()) return End(ToGrpcStatus(Draining()));
     response_.Clear();
     const absl::Status status = step_(&response_);
-    if (!status.ok()) return this->Finish(ToGrpcStatus(status));
+    if (!status.ok()) return End(ToGrpcStatus(status));
     this->StartWrite(&response_);
+  }
+
+  // What the work held is let go before the caller hears of its end, and may call again.
+  void End(const grpc::Status& status) {
+    step_ = nullptr;
+    this->Finish(status);
   }
 
   const ServerContext& context_;

@@ -1,8 +1,11 @@
 #include "server/run/index_writer.h"
 
+#include <algorithm>
 #include <iterator>
+#include <map>
 #include <utility>
 
+#include "storage/base/errors.h"
 #include "storage/base/names.h"
 
 namespace ckpt::server {
@@ -16,6 +19,19 @@ storage::ApplyResult ResultOf(const storage::ApplyResult& result, const std::str
     if (ref.ok() && ref->run == run) own.evictions.push_back(eviction);
   }
   return own;
+}
+
+// Whether a batch was refused for what is in it. After a failed write nothing may be tried again.
+bool IsRefusal(const absl::Status& status) {
+  const v1::ErrorReason reason = ReasonOf(status);
+  return !status.ok() && reason != v1::ERROR_REASON_STORAGE_FAILED &&
+         reason != v1::ERROR_REASON_DISK_FULL;
+}
+
+bool OfSeveralRuns(const std::vector<storage::RunUpdate>& updates) {
+  return std::any_of(updates.begin(), updates.end(), [&](const storage::RunUpdate& update) {
+    return update.run != updates.front().run;
+  });
 }
 
 }  // namespace
@@ -79,6 +95,9 @@ void IndexWriter::WriteUpdates(std::vector<storage::RunUpdate> updates, std::vec
   const auto timing = metrics_.index_seconds.Start();
   const absl::StatusOr<storage::ApplyResult> result = store_.Apply(updates);
   timing.Stop();
+  if (IsRefusal(result.status()) && OfSeveralRuns(updates)) {
+    return WriteByRun(std::move(updates), std::move(dones));
+  }
   for (size_t i = 0; i < dones.size(); ++i) {
     if (result.ok()) {
       dones[i](ResultOf(*result, updates[i].run));
@@ -86,6 +105,16 @@ void IndexWriter::WriteUpdates(std::vector<storage::RunUpdate> updates, std::vec
       dones[i](result.status());
     }
   }
+}
+
+void IndexWriter::WriteByRun(std::vector<storage::RunUpdate> updates, std::vector<Done> dones) {
+  std::map<std::string, std::pair<std::vector<storage::RunUpdate>, std::vector<Done>>> by_run;
+  for (size_t i = 0; i < updates.size(); ++i) {
+    auto& [own_updates, own_dones] = by_run[updates[i].run];
+    own_updates.push_back(std::move(updates[i]));
+    own_dones.push_back(std::move(dones[i]));
+  }
+  for (auto& [run, own] : by_run) WriteUpdates(std::move(own.first), std::move(own.second));
 }
 
 }  // namespace ckpt::server

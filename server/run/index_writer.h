@@ -18,7 +18,8 @@ namespace ckpt::server {
 
 // The one writer of the index. While a batch is being synced the next one gathers, so that a busy
 // daemon syncs large batches and an idle one syncs at once. Updates of one run are applied in the
-// order they were submitted. Thread-safe; Submit never blocks.
+// order they were submitted; what the index refuses for one run does not keep it from the others.
+// Thread-safe; Submit never blocks.
 class IndexWriter {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<storage::ApplyResult>)>;
@@ -44,6 +45,7 @@ class IndexWriter {
   void Drain();
   void WriteBatch(std::vector<Item> items);
   void WriteUpdates(std::vector<storage::RunUpdate> updates, std::vector<Done> dones);
+  void WriteByRun(std::vector<storage::RunUpdate> updates, std::vector<Done> dones);
 
   storage::CheckpointStore& store_;
   Executors& executors_;

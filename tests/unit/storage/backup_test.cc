@@ -88,7 +88,8 @@ TEST_F(BackupTest, RefusesFoldersThatWillNotDo) {
   fs::create_directory_symlink(data_, dir_ / "link");
   for (const std::string& path :
        {std::string(""), std::string("relative"), data_, data_ + "/inside", data_ + "/../data/x",
-        dir_ / "link/x", dir_.path(), dir_ / "full"}) {
+        dir_ / "link/x", dir_.path(), dir_ / "full", dir_ / "full/file", dir_ / "full/file/x",
+        dir_ / std::string(300, 'n')}) {
     EXPECT_THAT(store_->BackUp(path), HasReason("FIELD_INVALID")) << path;
   }
   EXPECT_FALSE(fs::exists(data_ + "/inside"));
