@@ -64,6 +64,7 @@ class StoreVerification final : public Verification {
   void CheckManifest();
   void EndPart(const std::string& unreadable);
   absl::Status CheckNames();
+  absl::Status CheckRanking();
   absl::Status Repair();
   absl::Status RepairPart(v1::Damage* damage);
   absl::Status RepairManifest(v1::Damage* damage);
@@ -198,6 +199,7 @@ absl::Status StoreVerification::End() {
   if (!is_gone) {
     row_ = *still;  // its names may have gone over to another one
     status = CheckNames();
+    if (status.ok()) status = CheckRanking();
     if (status.ok() && options_.repair) status = Repair();
     if (status.ok()) status = Mark();
   }
@@ -215,6 +217,17 @@ absl::Status StoreVerification::CheckNames() {
     Add(v1::Damage::KIND_NAME, *problem)->set_filepath(placement.filepath());
   }
   return absl::OkStatus();
+}
+
+absl::Status StoreVerification::CheckRanking() {
+  const auto unranked = context_.catalog.UnrankedMetrics(position_.run, position_.id);
+  if (!unranked.ok()) return unranked.status();
+  if (unranked->empty()) return absl::OkStatus();
+  v1::Damage* damage = Add(v1::Damage::KIND_ROW,
+                           fmt::format("it is not ranked by '{}'", fmt::join(*unranked, "', '")));
+  if (!options_.repair) return absl::OkStatus();
+  damage->set_repaired(true);
+  return context_.catalog.Rank(position_.run, position_.id);
 }
 
 // What fails stays damaged; only an index that cannot be read ends the verification.
@@ -276,7 +289,9 @@ absl::Status StoreVerification::RepairNames() {
 absl::Status StoreVerification::Mark() {
   std::string damage;
   for (const v1::Damage& found : damages_) {
-    if (found.kind() == v1::Damage::KIND_NAME || found.repaired() || !damage.empty()) continue;
+    const bool in_bytes =
+        found.kind() == v1::Damage::KIND_PART || found.kind() == v1::Damage::KIND_MANIFEST;
+    if (!in_bytes || found.repaired() || !damage.empty()) continue;
     damage = found.part().empty() ? found.message()
                                   : fmt::format("part '{}': {}", found.part(), found.message());
   }

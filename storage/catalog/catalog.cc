@@ -76,6 +76,9 @@ class RocksCatalog final : public Catalog {
 
   absl::Status SetDamage(std::string_view run, std::string_view id,
                          std::string_view damage) override;
+  absl::StatusOr<std::vector<std::string>> UnrankedMetrics(std::string_view run,
+                                                           std::string_view id) const override;
+  absl::Status Rank(std::string_view run, std::string_view id) override;
   absl::Status SetScrubState(const v1::ScrubState& state) override;
   absl::StatusOr<v1::ScrubState> GetScrubState() const override;
   absl::Status Copy(const std::string& path) const override { return index_->Copy(path); }
@@ -195,6 +198,31 @@ absl::Status RocksCatalog::SetDamage(std::string_view run, std::string_view id,
     row.set_damage(std::string(damage));
     return changed;
   });
+}
+
+absl::StatusOr<std::vector<std::string>> RocksCatalog::UnrankedMetrics(std::string_view run,
+                                                                       std::string_view id) const {
+  const auto number = ParseCheckpointId(id);
+  if (!number.has_value()) return std::vector<std::string>();
+  const ReadView view = index_->View();
+  const auto row = ReadRow<v1::Checkpoint>(view, Table::kCheckpoints, CheckpointKey(run, *number));
+  if (!row.ok()) return row.status();
+  if (!row->has_value()) return std::vector<std::string>();
+  return storage::UnrankedMetrics(view, run, *number, **row);
+}
+
+absl::Status RocksCatalog::Rank(std::string_view run, std::string_view id) {
+  const auto number = ParseCheckpointId(id);
+  if (!number.has_value()) return absl::OkStatus();
+  const std::lock_guard lock(write_mutex_);
+  Batch batch = index_->NewBatch();
+  const auto row = ReadRow<v1::Checkpoint>(batch, Table::kCheckpoints, CheckpointKey(run, *number));
+  if (!row.ok()) return row.status();
+  if (!row->has_value()) return absl::OkStatus();
+  for (const auto& [metric, value] : (*row)->metrics()) {
+    if (Ranks(value)) batch.PutUnseen(Table::kRanking, RankingKey(run, metric, value, *number), "");
+  }
+  return index_->Write(std::move(batch));
 }
 
 absl::Status RocksCatalog::SetScrubState(const v1::ScrubState& state) {

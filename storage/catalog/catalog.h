@@ -71,6 +71,11 @@ class Catalog {
   // OK if there is no such checkpoint any more.
   virtual absl::Status SetDamage(std::string_view run, std::string_view id,
                                  std::string_view damage) = 0;
+  // The metrics by which a checkpoint should be ranked and is not; none if there is no such
+  // checkpoint. Rank writes the rows.
+  virtual absl::StatusOr<std::vector<std::string>> UnrankedMetrics(std::string_view run,
+                                                                   std::string_view id) const = 0;
+  virtual absl::Status Rank(std::string_view run, std::string_view id) = 0;
   // Where the scheduled verification stands.
   virtual absl::Status SetScrubState(const v1::ScrubState& state) = 0;
   virtual absl::StatusOr<v1::ScrubState> GetScrubState() const = 0;

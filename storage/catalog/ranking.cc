@@ -89,6 +89,20 @@ void RankingCursor::SettleAtFirstOfValue() {
   Settle();
 }
 
+absl::StatusOr<std::vector<std::string>> UnrankedMetrics(const ReadView& view, std::string_view run,
+                                                         uint64_t id,
+                                                         const v1::Checkpoint& checkpoint) {
+  std::vector<std::string> metrics;
+  for (const auto& [metric, value] : checkpoint.metrics()) {
+    if (!Ranks(value)) continue;
+    const auto row = view.Get(Table::kRanking, RankingKey(run, metric, value, id));
+    if (!row.ok()) return row.status();
+    if (!row->has_value()) metrics.push_back(metric);
+  }
+  std::sort(metrics.begin(), metrics.end());
+  return metrics;
+}
+
 absl::StatusOr<v1::Checkpoint> FindBest(const ReadView& view, std::string_view run,
                                         std::string_view metric, bool maximize,
                                         std::string_view policy) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -46,6 +47,11 @@ class RankingCursor {
   uint64_t id_ = 0;
   absl::Status damage_;
 };
+
+// The metrics by which `checkpoint`, a row of the run, should be ranked and has no ranking row.
+absl::StatusOr<std::vector<std::string>> UnrankedMetrics(const ReadView& view, std::string_view run,
+                                                         uint64_t id,
+                                                         const v1::Checkpoint& checkpoint);
 
 // See CheckpointStore::GetBest. The run exists.
 absl::StatusOr<v1::Checkpoint> FindBest(const ReadView& view, std::string_view run,

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "storage/base/names.h"
+#include "storage/catalog/index_db.h"
+#include "storage/catalog/key_encoding.h"
 #include "tests/unit/storage/testing/matchers.h"
 #include "tests/unit/storage/testing/store_fixture.h"
 
@@ -79,6 +82,36 @@ TEST_F(VerifyTest, FindsNothingWhereNothingIs) {
   EXPECT_EQ(last_.bytes(), static_cast<int64_t>(5 * kMiB + 8));
   EXPECT_EQ(last_.total_bytes(), last_.bytes());
   EXPECT_EQ(last_.position(), "runs/r/checkpoints/3");
+}
+
+// Without its row in the order of a metric, a checkpoint would never be the best.
+TEST_F(VerifyTest, PutsRankingRowsBack) {
+  const auto best = [&] {
+    const auto checkpoint = store_->GetBest("r", "val_loss", /*maximize=*/false, "");
+    return checkpoint.ok() ? checkpoint->name() : std::string(MessageOf(checkpoint.status()));
+  };
+  const std::string before = best();
+  const auto ref = ParseCheckpointName(before);
+  ASSERT_OK(ref);
+  const auto checkpoint = store_->GetCheckpoint("r", ref->id);
+  ASSERT_OK(checkpoint);
+  store_.reset();
+  {
+    const auto index = IndexDb::Open({.path = data_ + "/index"});
+    ASSERT_OK(index);
+    Batch batch = (*index)->NewBatch();
+    batch.Delete(Table::kRanking, RankingKey("r", "val_loss", checkpoint->metrics().at("val_loss"),
+                                             *ParseCheckpointId(ref->id)));
+    ASSERT_OK((*index)->Write(std::move(batch)));
+  }
+  Open();
+  ASSERT_NE(best(), before);
+  EXPECT_THAT(Verify(), ElementsAre(ref->id + " ROW"));
+  EXPECT_THAT(messages_, HasSubstr("it is not ranked by 'val_loss'"));
+  EXPECT_THAT(Repair(), ElementsAre(ref->id + " ROW repaired"));
+  EXPECT_EQ(best(), before);
+  EXPECT_EQ(DamageOf(ref->id), "") << "its bytes are good";
+  EXPECT_THAT(Verify(), IsEmpty());
 }
 
 TEST_F(VerifyTest, FindsAFlippedBit) {
