@@ -9,6 +9,7 @@ import sys
 import textwrap
 import unittest
 from typing import Callable
+from unittest import mock
 
 import numpy as np
 from run_test import BEST, RunTestCase
@@ -21,6 +22,15 @@ class Errors(RunTestCase):
     def test_an_absent_daemon_is_named(self) -> None:
         with self.assertRaisesRegex(ckptd.UnavailableError, "no answer from ckptd at unix:/none"):
             ckptd.Run("r", server="unix:/none", reconnect_timeout=0.1, notify=self.notices.append)
+
+    def test_a_daemon_of_an_older_version_is_told(self) -> None:
+        with mock.patch("ckptd.version.__version__", "99.0.0"), self.run_of(BEST):
+            pass
+        self.assertRegex(self.notices[0], "has version 0.* older than this package's 99.0.0")
+        self.notices.clear()
+        with self.run_of(BEST):
+            pass
+        self.assertEqual(self.notices, [])
 
     def test_a_bad_run_name_is_refused(self) -> None:
         with self.assertRaises(ckptd.InvalidArgumentError) as caught:

@@ -28,6 +28,14 @@ class Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+class Unstorable(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def get_config(self) -> Any:
+        raise ZeroDivisionError("no config today")
+
+
 def make_subclassed() -> Any:
     keras.utils.set_random_seed(1)
     model = Subclassed()
@@ -59,6 +67,15 @@ class Upstream(KerasTestCase):
         self.assertEqual(
             (self.place / "w.weights.h5").read_bytes(), (theirs / "w.weights.h5").read_bytes()
         )
+
+    def test_a_model_that_cannot_be_stored_raises_what_it_would_with_keras(self) -> None:
+        theirs = keras.callbacks.ModelCheckpoint(str(self.folder / "theirs.keras"))
+        for callback in (theirs, self.checkpoint("ours.keras")):
+            model = keras.Sequential([Unstorable(), keras.layers.Dense(2)])
+            model.compile(loss="mse")
+            with self.assertRaisesRegex(ZeroDivisionError, "no config today"):
+                fit(model, 1, [callback])
+        self.assertEqual(list(ckptd.checkpoints("r")), [])
 
     def test_load_weights_on_restart(self) -> None:
         name = "{epoch}.weights.h5"
