@@ -52,7 +52,13 @@ absl::Status FromGrpc(const grpc::Status& status, std::string_view server) {
   google::rpc::Status details;
   const bool explained =
       details.ParseFromString(status.error_details()) && details.details_size() > 0;
-  absl::Status result(code, explained ? status.error_message() : Explain(status, server));
+  details.set_code(static_cast<int>(code));
+  details.set_message(explained ? status.error_message() : Explain(status, server));
+  return FromDetails(details);
+}
+
+absl::Status FromDetails(const google::rpc::Status& details) {
+  absl::Status result(static_cast<absl::StatusCode>(details.code()), details.message());
   for (const google::protobuf::Any& detail : details.details()) {
     result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
   }

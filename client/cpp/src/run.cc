@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
 #include "client/cpp/src/channel.h"
+#include "client/cpp/src/hand_over.h"
 #include "client/cpp/src/print.h"
 #include "client/cpp/src/train_session.h"
 #include "client/cpp/src/uploader.h"
@@ -24,6 +26,7 @@ using client::Uploader;
 using Ask = TrainSession::Ask;
 
 constexpr int64_t kMaxIndex = int64_t{1} << 53;
+constexpr size_t kGrowth = 4;
 
 absl::Status CheckIndex(std::string_view what, int64_t value) {
   if (value >= 0 && value <= kMaxIndex) return absl::OkStatus();
@@ -61,6 +64,21 @@ v1::Hello HelloOf(const RunOptions& options) {
   return hello;
 }
 
+size_t MostOnTheirWay(const RunOptions& options) {
+  const bool grows = options.when_busy == RunOptions::WhenBusy::kGrow;
+  return grows ? kGrowth * options.max_uploads : options.max_uploads;
+}
+
+client::LocalOptions LocalOptionsOf(const RunOptions& options) {
+  const char* variable = std::getenv("CKPT_LOCAL");
+  return {.enabled =
+              options.shared_memory && (variable == nullptr || std::string_view(variable) != "off"),
+          .snapshots = MostOnTheirWay(options),
+          .reserved = options.max_uploads,
+          .reserve = options.reserve_bytes,
+          .notify = options.notify};
+}
+
 v1::Event EventOf(v1::Event::Kind kind) {
   v1::Event event;
   event.set_kind(kind);
@@ -96,6 +114,7 @@ class RunImpl final : public Run {
   void Serve(const v1::Decision& decision, bool staged);
   void ServeUnasked();
   void TakeWeights(const v1::Checkpoint& save);
+  void Skip(const v1::Checkpoint& save);
   void AwaitStaged(const v1::Decision& decision);
 
   const RunOptions options_;
@@ -104,6 +123,7 @@ class RunImpl final : public Run {
   const std::unique_ptr<v1::TrainingService::Stub> training_;
   const std::unique_ptr<v1::CatalogService::Stub> catalog_;
   const std::unique_ptr<v1::WeightService::Stub> weights_;
+  const std::unique_ptr<client::HandOver> hand_over_;
   // They call each other: the uploader's threads end before the session, its object after it.
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<TrainSession> session_;
@@ -117,22 +137,26 @@ RunImpl::RunImpl(RunOptions options)
       bulk_(client::MakeChannel(options_.server, client::Traffic::kBulk)),
       training_(v1::TrainingService::NewStub(control_)),
       catalog_(v1::CatalogService::NewStub(control_)),
-      weights_(v1::WeightService::NewStub(bulk_)) {
+      weights_(v1::WeightService::NewStub(bulk_)),
+      hand_over_(std::make_unique<client::HandOver>(*weights_, options_.server,
+                                                    LocalOptionsOf(options_))) {
   uploader_ = std::make_unique<Uploader>(
-      *weights_, *catalog_,
+      *hand_over_, *catalog_,
       client::UploaderOptions{.server = options_.server,
-                              .max_uploads = options_.max_uploads,
+                              .max_uploads = MostOnTheirWay(options_),
                               .patience = options_.reconnect_timeout,
                               .abandon = [this](const std::string& save, const std::string& why) {
                                 session_->Abandon(save, why);
                               }});
   session_ = std::make_unique<TrainSession>(
       *training_,
-      client::SessionOptions{.server = options_.server,
-                             .hello = HelloOf(options_),
-                             .reconnect_timeout = options_.reconnect_timeout,
-                             .max_buffered_events = options_.max_buffered_events,
-                             .notify = options_.notify},
+      client::SessionOptions{
+          .server = options_.server,
+          .hello = HelloOf(options_),
+          .reconnect_timeout = options_.reconnect_timeout,
+          .max_buffered_events = options_.max_buffered_events,
+          .welcomed = [this](const v1::Welcome& welcome) { hand_over_->OnWelcome(welcome); },
+          .notify = options_.notify},
       *uploader_);
 }
 
@@ -199,6 +223,10 @@ void RunImpl::Serve(const v1::Decision& decision, bool staged) {
       });
   if (has_words) options_.print(decision);
   for (const v1::Checkpoint& save : decision.saves()) {
+    if (options_.when_busy == RunOptions::WhenBusy::kSkip && !uploader_->HasSlot()) {
+      Skip(save);
+      continue;
+    }
     uploader_->AwaitSlot();
     TakeWeights(save);
   }
@@ -231,13 +259,20 @@ void RunImpl::TakeWeights(const v1::Checkpoint& save) {
   }
 }
 
+void RunImpl::Skip(const v1::Checkpoint& save) {
+  const std::string why =
+      fmt::format("skipped: {} saves are still on their way", options_.max_uploads);
+  uploader_->Skip(save.name(), why);
+  options_.notify(fmt::format("save {} {}", save.name(), why));
+}
+
 absl::StatusOr<std::string> RunImpl::Stage(std::vector<PartBytes> parts) {
   if (parts.empty()) return FieldInvalid("parts", "", "a stage needs at least one");
   // Unique within the run: no other process has this writer's epoch.
   v1::StagedTarget target;
   target.set_run(RunName(options_.run));
   target.set_stage_id(fmt::format("{}-{}", session_->welcome().writer_epoch(), ++stages_));
-  if (absl::Status status = uploader_->Stage(target, parts); !status.ok()) {
+  if (absl::Status status = uploader_->Stage(target, std::move(parts)); !status.ok()) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
     v1::DiscardStagedRequest request;

@@ -260,6 +260,7 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
       return;
     }
   }
+  if (options_.welcomed) options_.welcomed(welcome);
   AdoptOpenSaves(welcome);
   saves_.OnReconnected(open, welcome.durable_seq());
   {

@@ -48,6 +48,8 @@ struct SessionOptions {
   v1::Hello hello;  // of a new process
   std::chrono::milliseconds reconnect_timeout{0};
   size_t max_buffered_events = 0;
+  // Told, on the session's thread, of each Welcome, before anything is sent after it.
+  std::function<void(const v1::Welcome&)> welcomed;
   // Told, on the session's thread, when the daemon is lost and when it is back.
   std::function<void(std::string_view)> notify;
 };

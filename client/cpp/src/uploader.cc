@@ -1,11 +1,12 @@
 #include "client/cpp/src/uploader.h"
 
 #include <fmt/format.h>
+#include <grpcpp/client_context.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "client/cpp/src/part_upload.h"
+#include "client/cpp/src/hand_over.h"
 #include "client/cpp/src/retry.h"
 #include "client/cpp/src/rpc_status.h"
 #include "storage/base/errors.h"
@@ -38,32 +39,32 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
-// A call that can be cancelled from outside while it lasts.
+// A call that can be cancelled from outside while it lasts; `cancel` is called under the lock.
 class Uploader::CallScope {
  public:
-  CallScope(Uploader& uploader, Save* save) : uploader_(uploader) {
+  CallScope(Uploader& uploader, Save* save, std::function<void()> cancel)
+      : uploader_(uploader), cancel_(std::move(cancel)) {
     std::lock_guard lock(uploader_.mutex_);
-    uploader_.calls_.emplace(&context_, save);
+    uploader_.calls_.emplace(this, save);
     const bool failed = save != nullptr && save->outcome && !save->outcome->has_checkpoint();
-    if (uploader_.stopping_ || failed) context_.TryCancel();
+    if (uploader_.stopping_ || failed) cancel_();
   }
   ~CallScope() {
     std::lock_guard lock(uploader_.mutex_);
-    uploader_.calls_.erase(&context_);
+    uploader_.calls_.erase(this);
   }
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
 
-  grpc::ClientContext& context() { return context_; }
+  void Cancel() { cancel_(); }
 
  private:
   Uploader& uploader_;
-  grpc::ClientContext context_;
+  const std::function<void()> cancel_;
 };
 
-Uploader::Uploader(v1::WeightService::Stub& weights, v1::CatalogService::Stub& catalog,
-                   UploaderOptions options)
-    : weights_(weights), catalog_(catalog), options_(std::move(options)) {}
+Uploader::Uploader(HandOver& hand_over, v1::CatalogService::Stub& catalog, UploaderOptions options)
+    : hand_over_(hand_over), catalog_(catalog), options_(std::move(options)) {}
 
 Uploader::~Uploader() { Stop(); }
 
@@ -71,7 +72,7 @@ void Uploader::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    for (auto& [context, save] : calls_) context->TryCancel();
+    for (auto& [call, save] : calls_) call->Cancel();
     changed_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
@@ -80,17 +81,25 @@ void Uploader::Stop() {
 
 // ---- The side of the events.
 
+bool Uploader::HasSlot() {
+  std::lock_guard lock(mutex_);
+  return on_their_way_ < options_.max_uploads;
+}
+
 void Uploader::AwaitSlot() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return on_their_way_ < options_.max_uploads; });
 }
 
 void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
+  if (!Owes(save)) return;
+  v1::UploadStart start;
+  start.set_save(save);
+  std::vector<std::unique_ptr<PartSender>> senders = hand_over_.Take(start, std::move(parts));
   std::lock_guard lock(mutex_);
-  const auto found = saves_.find(save);
-  if (found == saves_.end()) return;
-  found->second->parts = std::move(parts);
-  PutOnItsWay(found->second);
+  const std::shared_ptr<Save>& owed = saves_.at(save);  // ends on this thread, or on its way
+  owed->parts = std::move(senders);
+  PutOnItsWay(owed);
 }
 
 void Uploader::AwaitStaged(const std::string& save, uint64_t seq) {
@@ -130,10 +139,18 @@ void Uploader::GiveUp(const std::string& save, const absl::Status& why) {
   End(*given_up, why);
 }
 
-absl::Status Uploader::Stage(const v1::StagedTarget& target, const std::vector<PartBytes>& parts) {
+void Uploader::Skip(const std::string& save, const std::string& why) {
+  {
+    std::lock_guard lock(mutex_);
+    if (saves_.erase(save) == 0) return;
+  }
+  options_.abandon(save, why);
+}
+
+absl::Status Uploader::Stage(const v1::StagedTarget& target, std::vector<PartBytes> parts) {
   v1::UploadStart start;
   *start.mutable_staged() = target;
-  return UploadParts(start, parts, nullptr).status();
+  return UploadParts(hand_over_.Take(start, std::move(parts)), nullptr).status();
 }
 
 absl::Status Uploader::AwaitIdle() {
@@ -178,8 +195,8 @@ void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
   }
   found->second->outcome = outcome;
   if (!outcome.has_checkpoint()) {
-    for (auto& [context, save] : calls_) {
-      if (save == found->second.get()) context->TryCancel();
+    for (auto& [call, save] : calls_) {
+      if (save == found->second.get()) call->Cancel();
     }
   }
   changed_.notify_all();
@@ -237,9 +254,7 @@ void Uploader::End(Save& save, const absl::Status& status) {
 
 absl::Status Uploader::Deliver(Save& save) {
   if (!save.parts.empty()) {
-    v1::UploadStart start;
-    start.set_save(save.name);
-    const absl::StatusOr<bool> committed = UploadParts(start, save.parts, &save);
+    const absl::StatusOr<bool> committed = UploadParts(save.parts, &save);
     if (!committed.ok()) return Explain(save, committed.status());
     if (*committed) return absl::OkStatus();
   }
@@ -283,49 +298,45 @@ absl::Status Uploader::Explain(Save& save, const absl::Status& error) {
 absl::Status Uploader::LookUp(const Save& save) {
   Retry retry(options_.patience);
   while (true) {
-    CallScope call(*this, nullptr);
-    call.context().set_deadline(std::chrono::system_clock::now() + kLookupTimeout);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kLookupTimeout);
+    const CallScope call(*this, nullptr, [&context] { context.TryCancel(); });
     v1::GetCheckpointRequest request;
     request.set_name(save.name);
     v1::Checkpoint checkpoint;
     absl::Status found =
-        FromGrpc(catalog_.GetCheckpoint(&call.context(), request, &checkpoint), options_.server);
+        FromGrpc(catalog_.GetCheckpoint(&context, request, &checkpoint), options_.server);
     if (found.ok()) return found;  // only committed checkpoints are found
     const auto pause = retry.After(found, false);
     if (!pause.has_value() || !Pause(*pause)) return found;
   }
 }
 
-absl::StatusOr<bool> Uploader::UploadParts(const v1::UploadStart& target,
-                                           const std::vector<PartBytes>& parts, Save* save) {
+absl::StatusOr<bool> Uploader::UploadParts(const std::vector<std::unique_ptr<PartSender>>& parts,
+                                           Save* save) {
   bool committed = false;
-  for (const PartBytes& part : parts) {
-    v1::UploadStart start = target;
-    start.set_part(part.part);
-    start.set_part_count(static_cast<int32_t>(parts.size()));
-    start.set_size(static_cast<int64_t>(part.bytes.size()));
-    PartUpload upload(std::move(start), part.bytes);
-    absl::StatusOr<v1::UploadFinished> finished = UploadPart(upload, save);
+  for (const std::unique_ptr<PartSender>& part : parts) {
+    absl::StatusOr<v1::UploadFinished> finished = UploadPart(*part, save);
     if (!finished.ok()) return finished.status();
     committed = finished->checkpoint().state() == v1::Checkpoint::STATE_COMMITTED;
   }
   return committed;
 }
 
-absl::StatusOr<v1::UploadFinished> Uploader::UploadPart(PartUpload& upload, Save* save) {
+absl::StatusOr<v1::UploadFinished> Uploader::UploadPart(PartSender& part, Save* save) {
   Retry retry(options_.patience);
   while (true) {
     absl::StatusOr<v1::UploadFinished> finished;
     {
-      CallScope call(*this, save);
-      finished = upload.Attempt(weights_, options_.server, call.context());
+      const CallScope call(*this, save, [&part] { part.Cancel(); });
+      finished = part.Attempt();
     }
     if (finished.ok()) return finished;
     {
       std::lock_guard lock(mutex_);
       if (stopping_ || (save != nullptr && save->outcome.has_value())) return finished;
     }
-    const auto pause = retry.After(finished.status(), upload.TakeProgress());
+    const auto pause = retry.After(finished.status(), part.TakeProgress());
     if (!pause.has_value() || !Pause(*pause)) return finished;
   }
 }

@@ -1,8 +1,6 @@
 // The saves that this process owes the daemon, and the threads that deliver them.
 #pragma once
 
-#include <grpcpp/client_context.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -19,12 +17,12 @@
 #include "absl/status/status.h"
 #include "ckpt/run.h"
 #include "ckpt/v1/catalog_service.grpc.pb.h"
-#include "ckpt/v1/weight_service.grpc.pb.h"
+#include "client/cpp/src/part_sender.h"
 #include "client/cpp/src/train_session.h"
 
 namespace ckpt::client {
 
-class PartUpload;
+class HandOver;
 
 struct UploaderOptions {
   std::string server;
@@ -37,28 +35,31 @@ struct UploaderOptions {
 
 // A save is decided, then on its way (uploading, or staged and waiting for its outcome), then
 // ended: committed or failed. Decided saves wait for the thread of the events; those on their way
-// are bounded by max_uploads. AwaitSlot, Upload, AwaitStaged, GiveUp and Stage belong to that
-// thread, the rest is thread-safe.
+// are bounded by max_uploads. HasSlot, AwaitSlot, Upload, AwaitStaged, GiveUp, Skip and Stage
+// belong to that thread, the rest is thread-safe.
 class Uploader final : public SaveListener {
  public:
-  Uploader(v1::WeightService::Stub& weights, v1::CatalogService::Stub& catalog,
-           UploaderOptions options);
+  Uploader(HandOver& hand_over, v1::CatalogService::Stub& catalog, UploaderOptions options);
   ~Uploader() override;
   // Stops what is on its way and joins the threads. Nothing is abandoned any more.
   void Stop();
 
-  // Waits until another save can be on its way.
+  // Whether another save can be on its way at once.
+  bool HasSlot();
+  // Waits until one can.
   void AwaitSlot();
-  // Puts a decided save on its way. The parts are held until it has ended.
+  // Puts a decided save on its way: the bytes of parts without an owner may change from then on.
   void Upload(const std::string& save, std::vector<PartBytes> parts);
   // The same for a save whose bytes the daemon has already; it need not have been announced. `seq`
   // is that of its event.
   void AwaitStaged(const std::string& save, uint64_t seq);
   // Ends a decided save as failed and tells the daemon.
   void GiveUp(const std::string& save, const absl::Status& why);
+  // Ends a decided save and tells the daemon, as the user wants it: no failure.
+  void Skip(const std::string& save, const std::string& why);
 
   // Uploads parts before there is a save for them; returns when they are durable.
-  absl::Status Stage(const v1::StagedTarget& target, const std::vector<PartBytes>& parts);
+  absl::Status Stage(const v1::StagedTarget& target, std::vector<PartBytes> parts);
 
   // Waits until no save is on its way. OK, or an error that names every save that failed since the
   // last call; its code and reason are those of the first.
@@ -74,7 +75,7 @@ class Uploader final : public SaveListener {
   struct Save {
     std::string name;
     std::string label;  // for messages: name and file
-    std::vector<PartBytes> parts;
+    std::vector<std::unique_ptr<PartSender>> parts;
     std::optional<v1::SaveOutcome> outcome;
     bool check = false;  // may have ended without an outcome
   };
@@ -93,14 +94,14 @@ class Uploader final : public SaveListener {
   absl::Status Explain(Save& save, const absl::Status& error);
   // Asks the catalog. OK when the save is committed, NOT_FOUND when it is not.
   absl::Status LookUp(const Save& save);
-  // All parts for one target. `save` is null for a stage. Returns whether the save is committed.
-  absl::StatusOr<bool> UploadParts(const v1::UploadStart& target,
-                                   const std::vector<PartBytes>& parts, Save* save);
-  absl::StatusOr<v1::UploadFinished> UploadPart(PartUpload& upload, Save* save);
+  // All parts of one target. `save` is null for a stage. Returns whether the save is committed.
+  absl::StatusOr<bool> UploadParts(const std::vector<std::unique_ptr<PartSender>>& parts,
+                                   Save* save);
+  absl::StatusOr<v1::UploadFinished> UploadPart(PartSender& part, Save* save);
   // False when the uploader stops meanwhile.
   bool Pause(std::chrono::milliseconds pause);
 
-  v1::WeightService::Stub& weights_;
+  HandOver& hand_over_;
   v1::CatalogService::Stub& catalog_;
   const UploaderOptions options_;
 
@@ -112,7 +113,7 @@ class Uploader final : public SaveListener {
   size_t on_their_way_ = 0;  // queued or with a thread
   std::vector<absl::Status> failures_;
   size_t more_failures_ = 0;  // beyond those kept
-  std::map<grpc::ClientContext*, Save*> calls_;
+  std::map<CallScope*, Save*> calls_;
   std::vector<std::string> open_;  // at the last reconnect
   uint64_t reconnected_seq_ = 0;   // durable then
   absl::Status lost_;              // why no outcome comes any more

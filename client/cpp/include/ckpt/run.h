@@ -44,12 +44,18 @@ struct Metric {
 };
 using Logs = std::span<const Metric>;
 
-// Bytes of one part. The memory stays valid and unchanged as long as `owner` lives.
+// Bytes of one part. The memory stays valid and unchanged as long as `owner` lives; without an
+// owner, until the call that asked for them (On…, Stage) returns: they are copied where need be.
 struct PartBytes {
   // Takes the string over.
   static PartBytes Own(std::string part_name, std::string bytes) {
     auto held = std::make_shared<const std::string>(std::move(bytes));
     return {std::move(part_name), *held, held};
+  }
+  // Leaves it to the caller: the trainer's own memory, such as the model itself. In shared memory
+  // this is the fastest, one copy in all.
+  static PartBytes Borrow(std::string part_name, std::string_view bytes) {
+    return {std::move(part_name), bytes, nullptr};
   }
 
   std::string part;  // such as "weights"
@@ -70,6 +76,9 @@ using DecisionPrinter = std::function<void(const v1::Decision& decision)>;
 
 struct RunOptions {
   enum class StartMode { kResume, kFresh, kCreate };  // see v1::Hello.Start
+  // What a SAVE does while max_uploads are on their way: waits for one to end; is not taken, with a
+  // notice, and its rank given back; takes more memory, up to four times as many saves.
+  enum class WhenBusy { kWait, kSkip, kGrow };
 
   std::string server;  // "HOST:PORT" or "unix:PATH"; empty: $CKPT_SERVER, or else 127.0.0.1:7070
   std::string run;     // REQUIRED, run id
@@ -85,10 +94,18 @@ struct RunOptions {
   std::chrono::milliseconds reconnect_timeout = std::chrono::minutes(10);
   // Events kept while they are not durable; when full, On… calls wait for the daemon.
   size_t max_buffered_events = 65536;
-  // Saves on their way at once; when reached, the next SAVE waits for one to end.
+  // Saves on their way at once, until they are durable; when reached, see `when_busy`.
   size_t max_uploads = 2;
-  // Told, on a thread of the library, when the daemon is lost and when it answers again. Empty: a
-  // line on standard error.
+  WhenBusy when_busy = WhenBusy::kWait;
+  // Whether weights are handed over in shared memory where the daemon is on this host: an event
+  // then waits for one copy of them, and a save survives the end of this process. Falls back to
+  // gRPC by itself. The environment's CKPT_LOCAL=off turns it off, too.
+  bool shared_memory = true;
+  // Shared memory to take at Start for each of `max_uploads` saves, for the first part of a save;
+  // 0: when the first saves come, which then wait for it.
+  size_t reserve_bytes = 0;
+  // Told, on any thread, when the daemon is lost and when it answers again, when a save is skipped,
+  // and why shared memory cannot be used. Empty: a line on standard error.
   std::function<void(std::string_view)> notify;
 };
 

@@ -5,6 +5,7 @@
 #include <grpcpp/create_channel.h>
 
 #include "ckpt/errors.h"
+#include "client/cpp/src/hand_over.h"
 #include "storage/base/errors.h"
 #include "tests/unit/client/cpp/run_fixture.h"
 
@@ -174,8 +175,9 @@ class StagedSaveTest : public ::testing::Test {
       grpc::CreateChannel(daemon_.address(), grpc::InsecureChannelCredentials());
   std::unique_ptr<v1::WeightService::Stub> weights_ = v1::WeightService::NewStub(channel_);
   std::unique_ptr<v1::CatalogService::Stub> catalog_ = v1::CatalogService::NewStub(channel_);
+  client::HandOver hand_over_{*weights_, daemon_.address(), {}};
   client::Uploader uploader_{
-      *weights_, *catalog_,
+      hand_over_, *catalog_,
       client::UploaderOptions{.server = daemon_.address(), .patience = std::chrono::hours(1)}};
 };
 
@@ -207,8 +209,9 @@ TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
   const auto channel = grpc::CreateChannel(nobody, grpc::InsecureChannelCredentials());
   const auto weights = v1::WeightService::NewStub(channel);
   const auto catalog = v1::CatalogService::NewStub(channel);
+  client::HandOver hand_over(*weights, nobody, {});
   client::Uploader uploader(
-      *weights, *catalog,
+      hand_over, *catalog,
       client::UploaderOptions{.server = nobody,
                               .patience = std::chrono::milliseconds(1),
                               .abandon = [](const std::string&, const std::string&) {}});

@@ -1,0 +1,38 @@
+// Chooses how the parts of a save get to the daemon.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ckpt/run.h"
+#include "ckpt/v1/weight_service.grpc.pb.h"
+#include "client/cpp/src/local_link.h"
+#include "client/cpp/src/part_sender.h"
+
+namespace ckpt::client {
+
+// In shared memory where the daemon is on this host and has room, else by gRPC. Take is for one
+// thread at a time, OnWelcome for any. The senders do not outlive this.
+class HandOver {
+ public:
+  // `weights` outlives this.
+  HandOver(v1::WeightService::Stub& weights, std::string server, LocalOptions local);
+
+  void OnWelcome(const v1::Welcome& welcome) { link_.OnWelcome(welcome); }
+
+  // Takes the bytes: once this has returned, parts without an owner may change, and those in shared
+  // memory are the daemon's. `target` names the save or stage.
+  std::vector<std::unique_ptr<PartSender>> Take(const v1::UploadStart& target,
+                                                std::vector<PartBytes> parts);
+
+ private:
+  std::unique_ptr<PartSender> ByGrpc(v1::UploadStart start, std::string_view bytes,
+                                     std::shared_ptr<const void> owner);
+
+  v1::WeightService::Stub& weights_;
+  const std::string server_;
+  LocalLink link_;
+};
+
+}  // namespace ckpt::client
