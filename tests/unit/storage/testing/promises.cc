@@ -233,9 +233,10 @@ class RunCheck {
       if (present_.contains(id) && open.contains(id)) {
         Break("P4", fmt::format("{} is committed and open", id));
       }
-      const bool is_published = std::ranges::any_of(
-          snapshot.published,
-          [&](const v1::Checkpoint& published) { return published.name() == save.save.name(); });
+      const bool is_published =
+          std::ranges::any_of(snapshot.published, [&save = save](const v1::Checkpoint& published) {
+            return published.name() == save.save.name();
+          });
       if (save.received == Word::kGiven && open.contains(id) && !is_published) CheckReceived(id);
     }
   }
