@@ -42,10 +42,12 @@ struct Scenario {
   const char* name;
   int epochs_before = 0;
   Crashed crashed = Crashed::kNever;  // what is disturbed is the recovery from that
+  const char* way = "asked";          // of the trainer
 };
 constexpr std::array kScenarios = {
     Scenario{"first save"},
     Scenario{"overwrite", 6},
+    Scenario{"overwrite from shared memory", 6, Crashed::kNever, "shared"},
     Scenario{"recovery of a published save", 6, Crashed::kBeforeTheIndexKnows},
     Scenario{"recovery of a name and a deletion", 6, Crashed::kBeforeTheNameIsThere},
 };
@@ -86,6 +88,7 @@ class Sweep {
   const Plan plan_ = PlanOf("ring-0");
   const std::string journal_ = folder_ / "journal";
   const std::string trace_ = folder_ / "trace";
+  std::string way_;
   int injections_ = 0;  // tried
   int hits_ = 0;        // that came to pass
   int possible_ = 0;
@@ -101,6 +104,7 @@ bool Sweep::Run() {
 }
 
 bool Sweep::RunScenario(const Scenario& scenario) {
+  way_ = scenario.way;
   if (const std::string wrong = Prepare(scenario); !wrong.empty()) {
     std::printf("%s cannot be prepared:\n%s", scenario.name, wrong.c_str());
     return false;
@@ -221,6 +225,8 @@ void Sweep::TrainOneEpoch() {
                   daemon_.server(),
                   "--run",
                   plan_.run,
+                  "--way",
+                  way_,
                   "--journal",
                   journal_,
                   "--process",

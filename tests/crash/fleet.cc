@@ -22,7 +22,8 @@ constexpr int64_t kEpochsOfFenced = 50;
 }  // namespace
 
 const std::vector<std::string>& Ways() {
-  static const auto* const kWays = new std::vector<std::string>{"asked", "staged"};
+  static const auto* const kWays =
+      new std::vector<std::string>{"asked", "staged", "shared", "shared-staged"};
   return *kWays;
 }
 

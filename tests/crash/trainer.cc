@@ -72,6 +72,7 @@ absl::Status Trainer::Start() {
     return PartsOf(plan_, {save.epoch(), save.has_batch() ? save.batch() : -1});
   };
   options.reconnect_timeout = std::chrono::seconds(flags_.patience);
+  options.shared_memory = flags_.way.starts_with("shared");
   options.notify = [](std::string_view) {};
   auto run = Run::Start(std::move(options));
   if (run.ok()) run_ = *std::move(run);
@@ -106,7 +107,7 @@ absl::Status Trainer::TrainEpoch(int64_t epoch) {
 
 absl::Status Trainer::Report(const Moment& moment) {
   std::string stage;
-  if (flags_.way == "staged") {
+  if (flags_.way.ends_with("staged")) {
     auto staged = run_->Stage(PartsOf(plan_, moment));
     if (staged.ok()) stage = *std::move(staged);
     if (absl::IsAborted(staged.status())) return staged.status();
@@ -140,8 +141,9 @@ int Main(int argc, char** argv) {
   CLI::App app("A trainer whose every byte is known beforehand.");
   app.add_option("--server", flags.server)->required();
   app.add_option("--run", flags.run)->required();
-  app.add_option("--way", flags.way, "How bytes are handed over")
-      ->check(CLI::IsMember({"asked", "staged"}));
+  app.add_option("--way", flags.way,
+                 "How bytes are handed over: when asked for or before, by gRPC or in shared memory")
+      ->check(CLI::IsMember({"asked", "staged", "shared", "shared-staged"}));
   app.add_option("--journal", flags.journal)->required();
   app.add_option("--process", flags.process, "Number of this process in the journal");
   app.add_option("--first-epoch", flags.first_epoch);
