@@ -11,6 +11,10 @@ namespace ckpt::bench {
 
 // Peak memory of the daemon while it takes a large checkpoint, beside a small one.
 std::vector<Result> BenchMemory(const Options& options);
+// What a save in shared memory stops training for, beside a copy of the same bytes.
+std::vector<Result> BenchStall(const Options& options);
+// Bytes a second from shared memory into a durable checkpoint, beside plain writers.
+std::vector<Result> BenchPersist(const Options& options);
 // Bytes a second into a durable checkpoint over gRPC, beside a stream that drops the same chunks.
 std::vector<Result> BenchUpload(const Options& options);
 // Bytes a second out of a checkpoint over gRPC, verified, beside a stream of the same chunks.

@@ -69,7 +69,7 @@ std::vector<Result> BenchDecision(const Options& options) {
                                           "decision / empty unary call, idle", 1.5, 1.2)};
 
   const std::string weights = MakeWeights(options.bytes);
-  SavingRun run(servers.daemon().server(), "load", weights);
+  SavingRun run(servers.daemon().server(), "load", weights, Way::kGrpc);
   std::atomic<bool> stop = false;
   auto uploads = std::async(std::launch::async, [&] {
     while (!stop) run.Save();

@@ -27,7 +27,7 @@ std::vector<Result> BenchFetch(const Options& options) {
   const std::string weights = MakeWeights(options.bytes);
   const double gigabytes = static_cast<double>(weights.size()) / 1e9;
   Servers servers(options);
-  SavingRun(servers.daemon().server(), "fetch", weights).Save();
+  SavingRun(servers.daemon().server(), "fetch", weights, Way::kGrpc).Save();
   Client client({.server = servers.daemon().server()});
   const auto noop = v1::WeightService::NewStub(Connect(servers.noop_server()));
 

@@ -20,6 +20,8 @@ struct Bench {
 };
 
 constexpr Bench kBenches[] = {
+    {"stall", "What a save in shared memory stops training for", ckpt::bench::BenchStall},
+    {"persist", "From shared memory into a durable checkpoint", ckpt::bench::BenchPersist},
     {"memory", "Memory of the daemon while it takes a large checkpoint", ckpt::bench::BenchMemory},
     {"upload", "gRPC upload into a durable checkpoint", ckpt::bench::BenchUpload},
     {"fetch", "gRPC download, verified", ckpt::bench::BenchFetch},

@@ -14,7 +14,7 @@ double PeakWhileSaving(const Options& options, int64_t bytes, double* growth) {
   const std::string weights = MakeWeights(bytes);
   Servers servers(options);
   const pid_t daemon = servers.daemon().pid();
-  SavingRun run(servers.daemon().server(), "memory", weights);
+  SavingRun run(servers.daemon().server(), "memory", weights, Way::kGrpc);
   ResetPeakMemory(daemon);
   const int64_t idle = ResidentMemory(daemon);
   run.Save();

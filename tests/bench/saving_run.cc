@@ -8,7 +8,8 @@
 
 namespace ckpt::bench {
 
-SavingRun::SavingRun(const std::string& server, const std::string& run, std::string_view weights) {
+SavingRun::SavingRun(const std::string& server, const std::string& run, std::string_view weights,
+                     Way way) {
   v1::CheckpointPolicy policy;
   policy.set_name("last");
   policy.set_filepath("last.bin");
@@ -17,17 +18,29 @@ SavingRun::SavingRun(const std::string& server, const std::string& run, std::str
   options.run = run;
   options.policies = {policy};
   options.weights = [weights](const v1::Checkpoint&) {
-    return std::vector{PartBytes{"weights", weights, nullptr}};
+    // It lives longer than the run: by gRPC, it need not be copied.
+    const std::shared_ptr<const void> owner(std::shared_ptr<void>(), weights.data());
+    return std::vector{PartBytes{"weights", weights, owner}};
   };
+  options.shared_memory = way == Way::kSharedMemory;
+  options.notify = [](std::string_view notice) { Fail(std::string(notice)); };
   auto started = Run::Start(std::move(options));
   if (!started.ok()) Fail(started.status().ToString());
   run_ = *std::move(started);
 }
 
 void SavingRun::Save() {
-  absl::Status status = run_->OnEpochEnd(epoch_++, {{"loss", 1.0}}).status();
-  if (status.ok()) status = run_->Flush();
+  HandOver();
+  AwaitDurable();
+}
+
+void SavingRun::HandOver() {
+  const absl::Status status = run_->OnEpochEnd(epoch_++, {{"loss", 1.0}}).status();
   if (!status.ok()) Fail(status.ToString());
+}
+
+void SavingRun::AwaitDurable() {
+  if (const absl::Status status = run_->Flush(); !status.ok()) Fail(status.ToString());
 }
 
 std::string MakeWeights(int64_t bytes) {

@@ -9,14 +9,19 @@
 
 namespace ckpt::bench {
 
+enum class Way { kGrpc, kSharedMemory };
+
 // Every Save overwrites the checkpoint before it.
 class SavingRun {
  public:
   // `weights` stays valid and unchanged. Ends the program if the daemon refuses.
-  SavingRun(const std::string& server, const std::string& run, std::string_view weights);
+  SavingRun(const std::string& server, const std::string& run, std::string_view weights, Way way);
 
-  // One epoch with a save, until it is durable.
+  // One epoch with a save, until it is durable: HandOver and AwaitDurable.
   void Save();
+  // Until training may go on.
+  void HandOver();
+  void AwaitDurable();
 
  private:
   std::unique_ptr<Run> run_;

@@ -21,6 +21,8 @@ class Servers {
   explicit Servers(const Options& options);
 
   integration::DaemonProcess& daemon() { return daemon_; }
+  // A path for `name` on the disk that is measured.
+  std::string PathOf(const std::string& name) const { return folder_ / name; }
   const std::string& noop_server() const { return noop_address_; }
   pid_t noop_pid() const { return noop_.pid(); }
 

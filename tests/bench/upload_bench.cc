@@ -37,7 +37,7 @@ std::vector<Result> BenchUpload(const Options& options) {
   const std::string weights = MakeWeights(options.bytes);
   const double gigabytes = static_cast<double>(weights.size()) / 1e9;
   Servers servers(options);
-  SavingRun run(servers.daemon().server(), "upload", weights);
+  SavingRun run(servers.daemon().server(), "upload", weights, Way::kGrpc);
   const auto noop = v1::WeightService::NewStub(Connect(servers.noop_server()));
   run.Save();  // connects, and gives the processes their memory
   StreamToNoop(*noop, weights);
