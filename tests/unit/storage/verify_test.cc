@@ -175,6 +175,14 @@ TEST_F(VerifyTest, FindsEveryKindOfDamage) {
   }
 }
 
+TEST_F(VerifyTest, WithoutAManifestTheRowsDigestDecides) {
+  fs::remove(Blob(2, "manifest.json"));
+  Flip(Blob(2, "weights"), 1);
+  EXPECT_THAT(Verify(), ElementsAre("2 MANIFEST", "2 PART"));
+  EXPECT_THAT(Repair(), ElementsAre("2 MANIFEST", "2 PART"));
+  EXPECT_NE(DamageOf("2"), "");
+}
+
 // P7: what is beyond repair is listed as damaged, is neither best nor latest, and is not served.
 TEST_F(VerifyTest, MarksWhatIsBeyondRepair) {
   ASSERT_OK(Commit(MakeSave("r", 4, {"d"}), "four"));
