@@ -175,7 +175,8 @@ absl::Status DaemonImpl::StartLocal() {
   local_ = *std::move(local);
   metrics_.SetSampler([this](Metrics& metrics) {
     Sample(*store_, metrics);
-    metrics.slot_memory.Set(static_cast<double>(local_->slot_bytes()));
+    metrics.slots.Set(static_cast<double>(local_->slot_memory().grants()));
+    metrics.slot_memory.Set(static_cast<double>(local_->slot_memory().taken()));
   });
   context_->local_socket = config.socket();
   context_->local_token = local_->token();
@@ -213,7 +214,9 @@ void DaemonImpl::Describe(v1::Status& status) const {
   for (const std::string& address : rpc_->addresses()) status.add_listen(address);
   status.set_http(http_address());
   status.set_local_socket(context_->local_socket);
-  if (local_ != nullptr) status.set_slot_bytes(local_->slot_bytes());
+  if (local_ != nullptr) status.set_slot_bytes(local_->slot_memory().taken());
+  status.set_direct_parts(static_cast<int64_t>(metrics_.direct_parts.Value()));
+  status.set_paced_parts(static_cast<int64_t>(metrics_.paced_parts.Value()));
   status.set_not_serving_reason(health_.Reason());
   status.set_serving(status.not_serving_reason().empty());
 }

@@ -289,6 +289,12 @@ void DescribeStatus(const v1::Status& status, const std::string& server, std::os
   fields.Add("Listening", listen);
   fields.Add("HTTP", status.http());
   fields.Add("Local socket", status.local_socket());
+  if (!status.local_socket().empty()) {
+    fields.Add(
+        "Handed over",
+        fmt::format("{} parts past the page cache, {} through it ({} in slots)",
+                    status.direct_parts(), status.paced_parts(), HumanBytes(status.slot_bytes())));
+  }
   fields.Add("Data", status.data_dir());
   fields.Add("Free", HumanBytes(status.free_bytes()));
   fields.Add("Runs", fmt::format("{} ({} connected)", status.runs(), status.connected_trainers()));

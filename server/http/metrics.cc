@@ -41,6 +41,7 @@ prometheus::Histogram& Histogram(Registry& registry, const char* name, const cha
 }  // namespace
 
 void MetricCounter::Add(double amount) { counter_.Increment(amount); }
+double MetricCounter::Value() const { return counter_.Value(); }
 void MetricGauge::Set(double value) { gauge_.Set(value); }
 void MetricGauge::Add(double amount) { gauge_.Increment(amount); }
 double MetricGauge::Value() const { return gauge_.Value(); }
@@ -63,6 +64,8 @@ Metrics::Metrics()
                           "Bytes taken from memory shared with trainers")),
       direct_parts(StoredParts(*registry_, "direct")),
       paced_parts(StoredParts(*registry_, "paced")),
+      failed_parts(Counter(*registry_, "ckptd_local_parts_failed_total",
+                           "Parts handed over in shared memory that could not be stored")),
       download_bytes(Counter(*registry_, "ckptd_download_bytes_total", "Bytes sent")),
       scrub_bytes(Counter(*registry_, "ckptd_scrub_bytes_total",
                           "Bytes read by the scheduled verification")),
@@ -76,8 +79,10 @@ Metrics::Metrics()
       trainers(Gauge(*registry_, "ckptd_trainers", "Trainers connected")),
       damaged_parts(Gauge(*registry_, "ckptd_damaged_parts",
                           "Damages found by the newest round of the scheduled verification")),
+      slots(Gauge(*registry_, "ckptd_slots",
+                  "Slots and files of trainers that are held for hand-over")),
       slot_memory(Gauge(*registry_, "ckptd_slot_memory_bytes",
-                        "Memory of trainers that is mapped for hand-over")),
+                        "Memory of trainers that is held for hand-over")),
       runs(Gauge(*registry_, "ckptd_runs", "Runs known")),
       checkpoints(Gauge(*registry_, "ckptd_checkpoints", "Committed checkpoints")),
       checkpoint_bytes(

@@ -20,6 +20,7 @@ class MetricCounter {
  public:
   explicit MetricCounter(prometheus::Counter& counter) : counter_(counter) {}
   void Add(double amount = 1);
+  double Value() const;
 
  private:
   prometheus::Counter& counter_;
@@ -78,6 +79,7 @@ class Metrics {
   MetricCounter local_bytes;
   MetricCounter direct_parts;
   MetricCounter paced_parts;
+  MetricCounter failed_parts;  // handed over in shared memory
   MetricCounter download_bytes;
   MetricCounter scrub_bytes;
   MetricTimer commit_seconds;  // from the last part's end to the answer
@@ -87,6 +89,7 @@ class Metrics {
   MetricGauge trainers;
   MetricGauge damaged_parts;
   // Set by whoever renders, see SetSampler.
+  MetricGauge slots;
   MetricGauge slot_memory;
   MetricGauge runs;
   MetricGauge checkpoints;

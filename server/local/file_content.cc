@@ -22,7 +22,8 @@ absl::Status Invalid(std::string_view rule) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const FileContent>> FileContent::Open(UniqueFd file, int64_t size) {
+absl::StatusOr<std::unique_ptr<const FileContent>> FileContent::Open(UniqueFd file, int64_t size,
+                                                                     SlotMemory& memory) {
   struct stat info;
   struct statfs system;
   if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
@@ -36,7 +37,10 @@ absl::StatusOr<std::unique_ptr<const FileContent>> FileContent::Open(UniqueFd fi
   if (info.st_size != size) {
     return Invalid(fmt::format("it has {} bytes, and start.size says {}", info.st_size, size));
   }
-  return std::unique_ptr<const FileContent>(new FileContent(std::move(file), size));
+  auto grant = memory.Take(size);
+  if (!grant.ok()) return grant.status();
+  return std::unique_ptr<const FileContent>(
+      new FileContent(std::move(file), size, *std::move(grant)));
 }
 
 absl::StatusOr<std::string_view> FileContent::Read(int64_t offset, int64_t size,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "server/local/slot.h"
 #include "storage/base/unique_fd.h"
 #include "storage/fs/content.h"
 
@@ -15,8 +16,10 @@ namespace ckpt::server {
 class FileContent final : public storage::Content {
  public:
   // FIELD_INVALID: not a regular file in memory (memfd, tmpfs), where reads never wait for a disk
-  // or a network; not readable; or not of `size` bytes.
-  static absl::StatusOr<std::unique_ptr<const FileContent>> Open(UniqueFd file, int64_t size);
+  // or a network; not readable; or not of `size` bytes. LIMIT_EXCEEDED as SlotMemory: the daemon
+  // may be the last who holds the file.
+  static absl::StatusOr<std::unique_ptr<const FileContent>> Open(UniqueFd file, int64_t size,
+                                                                 SlotMemory& memory);
 
   int64_t size() const override { return size_; }
   bool in_place() const override { return false; }
@@ -24,10 +27,12 @@ class FileContent final : public storage::Content {
   absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size, char* buffer) const override;
 
  private:
-  FileContent(UniqueFd file, int64_t size) : file_(std::move(file)), size_(size) {}
+  FileContent(UniqueFd file, int64_t size, SlotMemory::Grant memory)
+      : file_(std::move(file)), size_(size), memory_(std::move(memory)) {}
 
   const UniqueFd file_;
   const int64_t size_;
+  const SlotMemory::Grant memory_;
 };
 
 }  // namespace ckpt::server

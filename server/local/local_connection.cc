@@ -27,6 +27,7 @@ using boost::system::error_code;
 constexpr std::chrono::seconds kHelloTimeout(10);
 constexpr size_t kMaxDescriptors = 4;  // received at once, to be refused if more than one
 constexpr size_t kMaxClientBytes = 256;
+constexpr int64_t kMaxSlotBytes = int64_t{1} << 60;
 
 v1::LocalResponse Response(uint64_t id) {
   v1::LocalResponse response;
@@ -35,6 +36,15 @@ v1::LocalResponse Response(uint64_t id) {
 }
 
 }  // namespace
+
+absl::Status CheckUser(uint32_t peer, uint32_t own, const v1::LocalConfig& config) {
+  const auto& allowed = config.allow_uids();
+  if (peer == own || peer == 0 || std::find(allowed.begin(), allowed.end(), peer) != allowed.end())
+    return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      fmt::format("user {} may not connect: ckptd runs as user {}; local.allow_uids lets others in",
+                  peer, own));
+}
 
 LocalConnection::LocalConnection(Socket socket, LocalServices& services)
     : socket_(std::move(socket)), hello_timer_(socket_.get_executor()), services_(services) {
@@ -73,14 +83,7 @@ absl::Status LocalConnection::CheckPeer() {
   if (getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return FileError("SO_PEERCRED", "local socket", errno);
   }
-  const auto& allowed = services_.config.allow_uids();
-  if (peer.uid == geteuid() || peer.uid == 0 ||
-      std::find(allowed.begin(), allowed.end(), peer.uid) != allowed.end()) {
-    return absl::OkStatus();
-  }
-  return absl::PermissionDeniedError(
-      fmt::format("user {} may not connect: ckptd runs as user {}; local.allow_uids lets others in",
-                  peer.uid, geteuid()));
+  return CheckUser(peer.uid, geteuid(), services_.config);
 }
 
 // ---- Reading.
@@ -204,6 +207,19 @@ absl::Status LocalConnection::OnHello(uint64_t id, const v1::LocalHello& hello) 
 
 // ---- Slots.
 
+absl::Status LocalConnection::CheckRoom(int64_t bytes) const {
+  const auto max_slots = static_cast<size_t>(services_.config.max_slots());
+  if (slots_.size() + files_ >= max_slots) {
+    return LimitExceeded("slots of one trainer", max_slots, slots_.size() + files_ + 1);
+  }
+  const int64_t max_bytes = int64_t{services_.config.max_trainer_mib()} << 20;
+  if (bytes > max_bytes - bytes_) {
+    return LimitExceeded("bytes in slots of one trainer", static_cast<uint64_t>(max_bytes),
+                         static_cast<uint64_t>(bytes_) + static_cast<uint64_t>(bytes));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LocalConnection::Register(const v1::RegisterSlot& request) {
   const UniqueFd memfd = std::move(descriptor_);
   const std::string slot = std::to_string(request.slot());
@@ -211,19 +227,12 @@ absl::Status LocalConnection::Register(const v1::RegisterSlot& request) {
   if (slots_.contains(request.slot())) {
     return FieldInvalid("register_slot", slot, "a slot of this number is registered");
   }
-  const auto max_slots = static_cast<size_t>(services_.config.max_slots());
-  if (slots_.size() >= max_slots) {
-    return LimitExceeded("slots of one trainer", max_slots, slots_.size() + 1);
-  }
-  const int64_t max_bytes = int64_t{services_.config.max_trainer_mib()} << 20;
-  if (request.size() > max_bytes - slot_bytes_ - kSlotHeaderBytes) {
-    return LimitExceeded("bytes in slots of one trainer", static_cast<uint64_t>(max_bytes),
-                         static_cast<uint64_t>(slot_bytes_) +
-                             static_cast<uint64_t>(request.size()) + kSlotHeaderBytes);
-  }
+  // What is no size at all is for Map to refuse.
+  const int64_t bytes = std::clamp<int64_t>(request.size(), 0, kMaxSlotBytes) + kSlotHeaderBytes;
+  if (absl::Status status = CheckRoom(bytes); !status.ok()) return status;
   auto mapped = Slot::Map(memfd, request.size(), services_.slot_memory);
   if (!mapped.ok()) return mapped.status();
-  slot_bytes_ += kSlotHeaderBytes + request.size();
+  bytes_ += bytes;
   slots_[request.slot()].slot = *std::move(mapped);
   return absl::OkStatus();
 }
@@ -235,7 +244,7 @@ absl::Status LocalConnection::Release(const v1::ReleaseSlot& request) {
   if (found->second.busy) {
     return FieldInvalid("release_slot", slot, "it holds a part that is not answered");
   }
-  slot_bytes_ -= kSlotHeaderBytes + found->second.slot->size();
+  bytes_ -= kSlotHeaderBytes + found->second.slot->size();
   slots_.erase(found);
   return absl::OkStatus();
 }
@@ -246,13 +255,7 @@ absl::StatusOr<std::shared_ptr<const storage::Content>> LocalConnection::Content
     const v1::SubmitPart& submit) {
   const int64_t size = submit.start().size();
   if (size < 0) return FieldInvalid("start.size", std::to_string(size), "it must not be negative");
-  if (submit.has_file()) {
-    UniqueFd file = std::move(descriptor_);
-    if (!file.valid()) return FieldInvalid("submit", "file", "no descriptor came with it");
-    auto content = FileContent::Open(std::move(file), size);
-    if (!content.ok()) return content.status();
-    return std::shared_ptr<const storage::Content>(*std::move(content));
-  }
+  if (submit.has_file()) return FileOf(submit);
   const std::string slot = std::to_string(submit.slot());
   const auto found = slots_.find(submit.slot());
   if (!submit.has_slot()) return FieldInvalid("submit.source", "", "it must be a slot or a file");
@@ -274,23 +277,45 @@ absl::StatusOr<std::shared_ptr<const storage::Content>> LocalConnection::Content
   return std::make_shared<SlotContent>(found->second.slot, size, generation);
 }
 
+absl::StatusOr<std::shared_ptr<const storage::Content>> LocalConnection::FileOf(
+    const v1::SubmitPart& submit) {
+  UniqueFd file = std::move(descriptor_);
+  const int64_t size = submit.start().size();
+  if (!file.valid()) return FieldInvalid("submit", "file", "no descriptor came with it");
+  if (absl::Status status = CheckRoom(size); !status.ok()) return status;
+  auto content = FileContent::Open(std::move(file), size, services_.slot_memory);
+  if (!content.ok()) return content.status();
+  ++files_;
+  bytes_ += size;
+  return std::shared_ptr<const storage::Content>(*std::move(content));
+}
+
+// The part is answered.
+void LocalConnection::LetGo(const v1::SubmitPart& submit) {
+  if (submit.has_file()) {
+    --files_;
+    bytes_ -= submit.start().size();
+  } else if (const auto found = slots_.find(submit.slot()); found != slots_.end()) {
+    found->second.busy = false;
+  }
+}
+
 void LocalConnection::OnSubmit(uint64_t id, v1::SubmitPart& submit) {
   auto content = ContentOf(submit);
   if (!content.ok()) return AnswerError(id, content.status());
-  const bool in_slot = submit.has_slot();
   services_.submitter.Submit(
-      {std::move(*submit.mutable_start()), *std::move(content), submit.xxh3_128()},
-      [self = shared_from_this(), id, in_slot,
-       slot = submit.slot()](absl::StatusOr<v1::UploadFinished> finished) mutable {
-        asio::post(self->socket_.get_executor(),
-                   [self, id, in_slot, slot, finished = std::move(finished)]() mutable {
-                     const auto found = self->slots_.find(slot);
-                     if (in_slot && found != self->slots_.end()) found->second.busy = false;
-                     if (!finished.ok()) return self->AnswerError(id, finished.status());
-                     v1::LocalResponse response = Response(id);
-                     *response.mutable_stored() = *std::move(finished);
-                     self->Answer(std::move(response));
-                   });
+      {submit.start(), *std::move(content), submit.xxh3_128()},
+      [self = shared_from_this(), id, submit](absl::StatusOr<v1::UploadFinished> finished) mutable {
+        const auto executor = self->socket_.get_executor();
+        // Moved, so that the last hold on the connection is never that of another thread.
+        asio::post(executor, [self = std::move(self), id, submit = std::move(submit),
+                              finished = std::move(finished)]() mutable {
+          self->LetGo(submit);
+          if (!finished.ok()) return self->AnswerError(id, finished.status());
+          v1::LocalResponse response = Response(id);
+          *response.mutable_stored() = *std::move(finished);
+          self->Answer(std::move(response));
+        });
       });
 }
 

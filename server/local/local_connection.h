@@ -21,6 +21,9 @@
 
 namespace ckpt::server {
 
+// Whether a process of user `peer` may connect to a daemon of user `own`. PERMISSION_DENIED.
+absl::Status CheckUser(uint32_t peer, uint32_t own, const v1::LocalConfig& config);
+
 // What the connections share. Outlives them.
 struct LocalServices {
   const v1::LocalConfig config;
@@ -65,10 +68,13 @@ class LocalConnection : public std::enable_shared_from_this<LocalConnection> {
   void Process();
   absl::Status Take(v1::LocalRequest& request);
   absl::Status OnHello(uint64_t id, const v1::LocalHello& hello);
+  absl::Status CheckRoom(int64_t bytes) const;
   absl::Status Register(const v1::RegisterSlot& request);
   absl::Status Release(const v1::ReleaseSlot& request);
   void OnSubmit(uint64_t id, v1::SubmitPart& submit);
   absl::StatusOr<std::shared_ptr<const storage::Content>> ContentOf(const v1::SubmitPart& submit);
+  absl::StatusOr<std::shared_ptr<const storage::Content>> FileOf(const v1::SubmitPart& submit);
+  void LetGo(const v1::SubmitPart& submit);
 
   void Answer(v1::LocalResponse response);
   void AnswerError(uint64_t id, const absl::Status& status);
@@ -85,7 +91,8 @@ class LocalConnection : public std::enable_shared_from_this<LocalConnection> {
   bool stopped_ = false;  // nothing more is read
   bool waiting_ = false;  // for bytes
   std::map<uint32_t, OwnedSlot> slots_;
-  int64_t slot_bytes_ = 0;
+  size_t files_ = 0;                // handed over and not answered
+  int64_t bytes_ = 0;               // of slots and files
   int pending_ = 0;                 // requests without a written answer
   std::deque<std::string> unsent_;  // frames; the front is being written
   bool mute_ = false;               // the peer takes no answers any more

@@ -66,7 +66,7 @@ class LocalServerImpl final : public LocalServer {
   absl::Status Listen();
 
   const std::string& token() const override { return services_.token; }
-  int64_t slot_bytes() const override { return services_.slot_memory.taken(); }
+  const SlotMemory& slot_memory() const override { return services_.slot_memory; }
   void StopTaking() override;
   void FinishStoring(std::chrono::system_clock::time_point deadline) override {
     services_.submitter.Finish(deadline);

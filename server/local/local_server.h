@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "ckpt/v1/config.pb.h"
+#include "server/local/slot.h"
 #include "server/server_context.h"
 
 namespace ckpt::server {
@@ -25,8 +26,8 @@ class LocalServer {
 
   // What a trainer shows to be let in: 16 random bytes of this start.
   virtual const std::string& token() const = 0;
-  // Bytes in slots.
-  virtual int64_t slot_bytes() const = 0;
+  // Slots and files that are held, and their bytes.
+  virtual const SlotMemory& slot_memory() const = 0;
 
   // No more connections, and no more requests on those there are; what was submitted goes on, also
   // once runs take no saves any more. May be called again.

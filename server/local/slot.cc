@@ -48,35 +48,32 @@ absl::Status CheckMemory(const UniqueFd& memfd, int64_t size) {
 
 }  // namespace
 
-absl::Status SlotMemory::Take(int64_t bytes) {
+absl::StatusOr<SlotMemory::Grant> SlotMemory::Take(int64_t bytes) {
   int64_t taken = taken_.load();
-  while (true) {
+  do {
     if (bytes > limit_ - taken) {
       return LimitExceeded("bytes in slots of all trainers", static_cast<uint64_t>(limit_),
                            static_cast<uint64_t>(taken) + static_cast<uint64_t>(bytes));
     }
-    if (taken_.compare_exchange_weak(taken, taken + bytes)) return absl::OkStatus();
-  }
+  } while (!taken_.compare_exchange_weak(taken, taken + bytes));
+  grants_.fetch_add(1);
+  return Grant(*this, bytes);
 }
 
 absl::StatusOr<std::shared_ptr<const Slot>> Slot::Map(const UniqueFd& memfd, int64_t size,
                                                       SlotMemory& memory) {
   if (absl::Status status = CheckMemory(memfd, size); !status.ok()) return status;
   const int64_t bytes = kSlotHeaderBytes + size;
-  if (absl::Status status = memory.Take(bytes); !status.ok()) return status;
+  auto grant = memory.Take(bytes);
+  if (!grant.ok()) return grant.status();
   void* mapping = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ, MAP_SHARED, memfd.get(), 0);
-  if (mapping == MAP_FAILED) {
-    const int error = errno;
-    memory.Return(bytes);
-    return FileError("mmap", "slot", error);
-  }
-  return std::shared_ptr<const Slot>(new Slot(static_cast<const char*>(mapping), size, memory));
+  if (mapping == MAP_FAILED) return FileError("mmap", "slot", errno);
+  return std::shared_ptr<const Slot>(
+      new Slot(static_cast<const char*>(mapping), size, *std::move(grant)));
 }
 
 Slot::~Slot() {
-  const int64_t bytes = kSlotHeaderBytes + size_;
-  munmap(const_cast<char*>(mapping_), static_cast<size_t>(bytes));
-  memory_.Return(bytes);
+  munmap(const_cast<char*>(mapping_), static_cast<size_t>(kSlotHeaderBytes + size_));
 }
 
 uint64_t Slot::generation() const {

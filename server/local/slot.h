@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "storage/base/unique_fd.h"
@@ -15,18 +16,42 @@ namespace ckpt::server {
 // The header before a slot's content; see proto/ckpt/v1/local.proto.
 inline constexpr int64_t kSlotHeaderBytes = 4096;
 
-// What all slots of the daemon take together. Thread-safe. Outlives the slots.
+// What all slots, and files that are handed over, take together. Thread-safe. Outlives its grants.
 class SlotMemory {
  public:
+  // Some of it; given back when this goes. Not thread-safe.
+  class Grant {
+   public:
+    Grant(Grant&& other) noexcept
+        : memory_(std::exchange(other.memory_, nullptr)), bytes_(other.bytes_) {}
+    Grant& operator=(Grant&&) = delete;
+    ~Grant() {
+      if (memory_ != nullptr) memory_->Return(bytes_);
+    }
+
+   private:
+    friend class SlotMemory;
+    Grant(SlotMemory& memory, int64_t bytes) : memory_(&memory), bytes_(bytes) {}
+    SlotMemory* memory_;
+    int64_t bytes_;
+  };
+
   explicit SlotMemory(int64_t bytes) : limit_(bytes) {}
-  // LIMIT_EXCEEDED.
-  absl::Status Take(int64_t bytes);
-  void Return(int64_t bytes) { taken_.fetch_sub(bytes); }
+  // LIMIT_EXCEEDED. `bytes` are not negative.
+  absl::StatusOr<Grant> Take(int64_t bytes);
   int64_t taken() const { return taken_.load(); }
+  // Grants that are out.
+  int64_t grants() const { return grants_.load(); }
 
  private:
+  void Return(int64_t bytes) {
+    taken_.fetch_sub(bytes);
+    grants_.fetch_sub(1);
+  }
+
   const int64_t limit_;
   std::atomic<int64_t> taken_ = 0;
+  std::atomic<int64_t> grants_ = 0;
 };
 
 // Mapped read-only for its life. The trainer's process may write into it at any time, and is
@@ -49,12 +74,12 @@ class Slot {
   }
 
  private:
-  Slot(const char* mapping, int64_t size, SlotMemory& memory)
-      : mapping_(mapping), size_(size), memory_(memory) {}
+  Slot(const char* mapping, int64_t size, SlotMemory::Grant memory)
+      : mapping_(mapping), size_(size), memory_(std::move(memory)) {}
 
   const char* const mapping_;
   const int64_t size_;
-  SlotMemory& memory_;
+  const SlotMemory::Grant memory_;
 };
 
 // The first `size` bytes of a slot's content, in place. Reading and checking them fail with

@@ -52,6 +52,8 @@ void Submitter::Open(std::shared_ptr<Job> job) {
 void Submitter::Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTarget> opened) {
   const bool wanted = opened.ok() && !opened->finished.has_value();
   Count(-1, wanted ? +1 : 0);
+  // Let go before the answer: the trainer may use the memory for something else then.
+  if (!wanted) job->submission.content.reset();
   if (!opened.ok()) return job->done(opened.status());
   if (opened->finished.has_value()) return job->done(*opened->finished);
   job->run = std::move(opened->run);
@@ -88,7 +90,10 @@ void Submitter::Store(const std::shared_ptr<Job>& job) {
   job->submission.content.reset();
   job->turn.reset();
   Count(0, -1);
-  if (!part.ok()) return job->done(part.status());
+  if (!part.ok()) {
+    context_.metrics.failed_parts.Add();
+    return job->done(part.status());
+  }
   v1::UploadFinished finished;
   *finished.mutable_part() = *std::move(part);
   if (job->run == nullptr) return job->done(std::move(finished));

@@ -115,6 +115,12 @@ TEST_F(LocalWireTest, APartOfEverySizeBecomesTheSameCheckpointAsByGrpc) {
     const v1::Part& other = listed[listed.size() - 1].parts(0);
     EXPECT_EQ(one.SerializeAsString(), other.SerializeAsString());
   }
+  grpc::ClientContext context;
+  v1::Status status;
+  ASSERT_TRUE(v1::AdminService::NewStub(Channel())->GetStatus(&context, {}, &status).ok());
+  EXPECT_EQ(status.local_socket(), socket_);
+  EXPECT_EQ(status.slot_bytes(), kSlot + 4096);
+  EXPECT_EQ(status.direct_parts() + status.paced_parts(), 7);
 }
 
 TEST_F(LocalWireTest, PartsAndStages) {

@@ -165,6 +165,22 @@ TEST(DescribeStatusTest, SaysWhyItDoesNotServe) {
                             "Serving:      no: the disk is full\n"
                             "Listening:    127.0.0.1:7070, unix:/run/ckptd.sock\n"))
       << out.str();
+  EXPECT_EQ(out.str().find("Handed over"), std::string::npos);
+}
+
+TEST(DescribeStatusTest, SaysHowPartsOfSharedMemoryWereStored) {
+  v1::Status status;
+  status.set_local_socket("/data/local.sock");
+  status.set_direct_parts(7);
+  status.set_paced_parts(2);
+  status.set_slot_bytes(3 << 20);
+  std::ostringstream out;
+  DescribeStatus(status, "127.0.0.1:7070", out);
+  EXPECT_NE(out.str().find("Local socket: /data/local.sock\n"
+                           "Handed over:  7 parts past the page cache, 2 through it (3.0 MiB in "
+                           "slots)\n"),
+            std::string::npos)
+      << out.str();
 }
 
 }  // namespace

@@ -21,11 +21,13 @@ UniqueFd MemoryFile(std::string_view content) {
 }
 
 v1::ErrorReason WhyNot(UniqueFd file, int64_t size) {
-  return ReasonOf(FileContent::Open(std::move(file), size).status());
+  SlotMemory memory(100);
+  return ReasonOf(FileContent::Open(std::move(file), size, memory).status());
 }
 
 TEST(FileContentTest, IsReadFromTheFirstByteOn) {
-  const auto content = FileContent::Open(MemoryFile("0123456789"), 10);
+  SlotMemory memory(10);
+  const auto content = FileContent::Open(MemoryFile("0123456789"), 10, memory);
   ASSERT_TRUE(content.ok()) << content.status();
   EXPECT_EQ((*content)->size(), 10);
   EXPECT_FALSE((*content)->in_place());
@@ -58,10 +60,25 @@ TEST(FileContentTest, TakesOnlyFilesInMemoryThatCanBeRead) {
   }
 }
 
+TEST(FileContentTest, CountsAsASlotWhileItIsHeld) {
+  SlotMemory memory(15);
+  {
+    const auto content = FileContent::Open(MemoryFile("0123456789"), 10, memory);
+    ASSERT_TRUE(content.ok()) << content.status();
+    EXPECT_EQ(memory.taken(), 10);
+    EXPECT_EQ(memory.grants(), 1);
+    EXPECT_EQ(ReasonOf(FileContent::Open(MemoryFile("0123456789"), 10, memory).status()),
+              v1::ERROR_REASON_LIMIT_EXCEEDED);
+  }
+  EXPECT_EQ(memory.taken(), 0);
+  EXPECT_EQ(memory.grants(), 0);
+}
+
 TEST(FileContentTest, AFileThatBecomesShorterIsAnError) {
+  SlotMemory memory(10);
   UniqueFd file = MemoryFile("0123456789");
   const UniqueFd owner(dup(file.get()));
-  const auto content = FileContent::Open(std::move(file), 10);
+  const auto content = FileContent::Open(std::move(file), 10, memory);
   ASSERT_TRUE(content.ok()) << content.status();
   ASSERT_EQ(ftruncate(owner.get(), 5), 0);
   char buffer[10];

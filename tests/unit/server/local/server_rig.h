@@ -1,10 +1,10 @@
 // What server/local works with, over a store of its own with one run, `runs/r`.
 #pragma once
 
-#include <gtest/gtest.h>
-
+#include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "server/http/metrics.h"
@@ -24,13 +24,11 @@ namespace ckpt::server {
 class ServerRig {
  public:
   explicit ServerRig(int io_threads = 2) : executors_(io_threads) {
-    auto store = storage::CheckpointStore::Open({.data_dir = folder_ / "data"});
-    if (!store.ok()) ADD_FAILURE() << store.status();
-    store_ = *std::move(store);
+    store_ = storage::CheckpointStore::Open({.data_dir = folder_ / "data"}).value();
     storage::RunUpdate update;
     update.run = "r";
     update.run_row.emplace().set_name("runs/r");
-    EXPECT_TRUE(store_->Apply({&update, 1}).ok());
+    store_->Apply({&update, 1}).value();
     index_ = std::make_unique<IndexWriter>(*store_, executors_, metrics_);
     runs_ = std::make_unique<RunRegistry>(RunServices{*store_, executors_, *index_, event_budget_,
                                                       metrics_, clock_, std::chrono::hours(1)});

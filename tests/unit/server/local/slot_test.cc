@@ -63,6 +63,7 @@ TEST(SlotTest, TakesOnlyMemoryThatCannotShrinkAway) {
     const auto slot = Slot::Map(each.memfd, each.size, memory);
     EXPECT_EQ(ReasonOf(slot.status()), each.reason) << each.what << ": " << slot.status();
     EXPECT_EQ(memory.taken(), slot.ok() ? kFits : 0) << each.what;
+    EXPECT_EQ(memory.grants(), slot.ok() ? 1 : 0) << each.what;
   }
   EXPECT_EQ(memory.taken(), 0);
 }
