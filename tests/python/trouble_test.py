@@ -119,6 +119,17 @@ class Forks(RunTestCase):
             )
         self.assertRegex(error, f"Process {child} is a fork of one that used gRPC before")
 
+    def test_forks_that_close_everything_do_not_hang(self) -> None:
+        with self.run_of(BEST, weights=lambda save: bytes(5_000_000)) as run:
+            for epoch in range(30):
+                self.epochs(run, [1.0 - epoch / 100], first=epoch)
+                child = os.fork()
+                if child == 0:
+                    os.closerange(3, 256)
+                    os._exit(0)
+                os.waitpid(child, 0)
+        self.assertEqual(len(self.daemon.files("r")), 30)
+
 
 class Exits(RunTestCase):
     def script(

@@ -8,6 +8,7 @@ from typing import Any, Optional
 import grpc
 
 from ckptd import v1
+from ckptd.errors import ClosedError
 
 _DEFAULT_SERVER = "127.0.0.1:7070"
 _UNIX_PREFIX = "unix:"
@@ -39,8 +40,13 @@ def server_or_default(server: Optional[str]) -> str:
 
 
 def make_channel(server: str, *, bulk: bool) -> grpc.Channel:
-    """A connection of its own for bulk data, so that decisions do not queue behind chunks."""
+    """A connection of its own for bulk data, so that decisions do not queue behind chunks.
+
+    Errors: ClosedError in a fork, which gRPC would end with a fault (see ckptd/internal)."""
     global _used_by
+    if fork_hint() and os.environ.get("GRPC_ENABLE_FORK_SUPPORT") == "0":
+        message = f"no connection to ckptd at {server}{fork_hint()}"
+        raise ClosedError(message, code="FAILED_PRECONDITION")
     if _used_by is None:
         _used_by = os.getpid()
     options: list[tuple[str, Any]] = [
