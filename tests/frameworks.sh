@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Runs the Python package's drop-ins against the real frameworks, and mypy, ruff and the build over it.
+# Runs the Python package's drop-ins against the real frameworks, mypy, ruff and the build over it, and
+# the core's tests on what the build gave, under each Python that is there.
 #
 #   ./tests/frameworks.sh
 #
-# Keras, TensorFlow, JAX and the tools come from the package registry into build/frameworks; PyTorch is
-# Debian's, because the registry's is built for accelerators and holds gigabytes of them. Needs a built
-# daemon (./tests/run.sh or cmake). Exit code 77: the registry does not answer, nothing was tested.
+# Keras, TensorFlow, JAX, PyTorch and the tools come from the package registry into build/frameworks;
+# some gigabytes, because PyTorch brings its libraries for accelerators. Needs a built daemon
+# (./tests/run.sh or cmake). Exit code 77: the registry does not answer, nothing was tested.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=build/frameworks
-packages=(keras tensorflow-cpu jax grpcio protobuf google-crc32c xxhash pandas
+packages=(keras tensorflow-cpu jax torch grpcio protobuf google-crc32c xxhash pandas
   build mypy ruff types-protobuf)
 export CKPTD_BINARY=$PWD/build/bin/ckptd
 export PYTHONPATH=$PWD/client/python/src:$PWD/tests/python
@@ -32,16 +33,11 @@ if ! "$venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}
   step "the package registry does not answer; the drop-ins are not tested"
   exit 77
 fi
-if ! /usr/bin/python3 -c 'import torch' 2>/dev/null; then
-  step "installing python3-torch"
-  apt-get install --quiet --yes --no-install-recommends python3-torch >/dev/null ||
-    step "python3-torch cannot be installed; PyTorch is not tested"
-fi
 
 /usr/bin/python3 client/python/contract.py
 "$venv/bin/python" - <<'PYTHON'
 import importlib.metadata as metadata, platform
-names = ("keras", "tensorflow-cpu", "jax", "numpy", "grpcio", "protobuf", "pandas")
+names = ("keras", "tensorflow-cpu", "jax", "torch", "numpy", "grpcio", "protobuf", "pandas")
 print("frameworks: Python", platform.python_version(), *(f"{n} {metadata.version(n)}" for n in names))
 PYTHON
 
@@ -53,6 +49,7 @@ step "mypy, ruff, wheel and sdist"
   "../../$venv/bin/ruff" check "${sources[@]}"
   "../../$venv/bin/ruff" format --check "${sources[@]}"
 )
+rm -rf build/python-packages
 "$venv/bin/python" -m build --outdir build/python-packages client/python >build/python-packages.log 2>&1 || {
   cat build/python-packages.log
   exit 1
@@ -65,6 +62,36 @@ run() { # run PYTHON TEST…
   (cd tests/python/frameworks && "$python" -m unittest "$@")
   passed=$((passed + $#))
 }
+# The core, as a user installs it, under another Python.
+core_on() { # core_on VERSION
+  local python environment=build/python-$1
+  python=$(find_python "$1") || {
+    step "there is no Python $1; the core is not tested under it"
+    return
+  }
+  step "the core under $("$python" --version)"
+  "$python" -m venv --clear "$environment"
+  PYTHONPATH="" "$environment/bin/pip" install --quiet --disable-pip-version-check \
+    build/python-packages/ckptd-*.whl google-crc32c
+  (
+    cd tests/python
+    PYTHONPATH=. "../../$environment/bin/python" -W error::ResourceWarning -m unittest \
+      discover --pattern "*_test.py"
+  )
+  passed=$((passed + 1))
+}
+
+find_python() { # find_python VERSION
+  local candidate
+  for candidate in "/usr/bin/python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    if "$candidate" -c 'import ensurepip' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
 python=$PWD/$venv/bin/python
 
 step "Keras on TensorFlow"
@@ -74,10 +101,14 @@ EXAMPLE=keras_digits run "$python" examples_test
 step "Keras on JAX"
 export KERAS_BACKEND=jax
 run "$python" keras_conformance_test keras_scenarios_test keras_upstream_test keras_resume_test
-step "JAX, pandas"
-run "$python" jax_test reading_test fetch_test
-if /usr/bin/python3 -c 'import torch; print("frameworks: torch", torch.__version__)' 2>/dev/null; then
-  run /usr/bin/python3 torch_test
-  EXAMPLE=torch_digits run /usr/bin/python3 examples_test
-fi
+step "Keras on PyTorch"
+export KERAS_BACKEND=torch
+run "$python" keras_conformance_test keras_upstream_test keras_resume_test keras_ranks_test
+step "PyTorch, JAX, pandas"
+run "$python" torch_test jax_test reading_test fetch_test
+EXAMPLE=torch_digits run "$python" examples_test
+
+for version in 3.9 3.10 3.11 3.12 3.13; do
+  core_on "$version"
+done
 step "done, $passed modules passed"
