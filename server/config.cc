@@ -19,14 +19,15 @@
 namespace ckpt::server {
 namespace {
 
-constexpr const char* kVariables[] = {"CKPTD_DATA_DIR", "CKPTD_LISTEN",    "CKPTD_HTTP",
-                                      "CKPTD_CONFIG",   "CKPTD_LOG_LEVEL", "CKPTD_LOG_FORMAT"};
+constexpr const char* kVariables[] = {"CKPTD_DATA_DIR",    "CKPTD_LISTEN",    "CKPTD_HTTP",
+                                      "CKPTD_CONFIG",      "CKPTD_LOG_LEVEL", "CKPTD_LOG_FORMAT",
+                                      "CKPTD_LOCAL_SOCKET"};
 
 constexpr size_t kMaxConfigBytes = 1 << 20;
 
 constexpr const char* kFooter = R"(Environment (flags win over it, it wins over the file):
-  CKPTD_DATA_DIR, CKPTD_LISTEN (comma list), CKPTD_HTTP, CKPTD_CONFIG, CKPTD_LOG_LEVEL,
-  CKPTD_LOG_FORMAT
+  CKPTD_DATA_DIR, CKPTD_LISTEN (comma list), CKPTD_HTTP, CKPTD_LOCAL_SOCKET, CKPTD_CONFIG,
+  CKPTD_LOG_LEVEL, CKPTD_LOG_FORMAT
 
 Examples:
   ckptd                                       data in ./ckptd-data, gRPC on 127.0.0.1:7070
@@ -62,6 +63,7 @@ void MergeEnvironment(const Environment& environment, v1::DaemonConfig& config) 
     if (name == "CKPTD_DATA_DIR") config.set_data_dir(value);
     if (name == "CKPTD_LISTEN") SplitList(value, config.mutable_listen());
     if (name == "CKPTD_HTTP") config.set_http(value);
+    if (name == "CKPTD_LOCAL_SOCKET") config.mutable_local()->set_socket(value);
     if (name == "CKPTD_LOG_LEVEL") config.mutable_log()->set_level(value);
     if (name == "CKPTD_LOG_FORMAT") config.mutable_log()->set_format(value);
   }
@@ -72,6 +74,7 @@ void MergeFlags(const CommandLine& flags, v1::DaemonConfig& config) {
   if (!flags.listen.empty())
     config.mutable_listen()->Assign(flags.listen.begin(), flags.listen.end());
   if (flags.http) config.set_http(*flags.http);
+  if (flags.local_socket) config.mutable_local()->set_socket(*flags.local_socket);
   if (flags.log_level) config.mutable_log()->set_level(*flags.log_level);
   if (flags.log_format) config.mutable_log()->set_format(*flags.log_format);
 }
@@ -225,6 +228,9 @@ std::optional<int> ParseCommandLine(int argc, const char* const* argv, CommandLi
                  "gRPC address, HOST:PORT or unix:PATH; repeatable (default 127.0.0.1:7070)");
   app.add_option("--http", flags->http,
                  "Address of /healthz and /metrics, or 'off' (default 127.0.0.1:7071)");
+  app.add_option("--local-socket", flags->local_socket,
+                 "Unix socket for hand-over in shared memory, or 'off' (default local.sock in the "
+                 "data folder)");
   app.add_option("--config", flags->config_file, "Configuration file, YAML");
   app.add_option("--log-level", flags->log_level, "trace, debug, info, warn or error");
   app.add_option("--log-format", flags->log_format, "text or json");

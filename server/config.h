@@ -16,6 +16,7 @@ struct CommandLine {
   std::optional<std::string> data_dir;
   std::vector<std::string> listen;
   std::optional<std::string> http;
+  std::optional<std::string> local_socket;
   std::optional<std::string> config_file;
   std::optional<std::string> log_level;
   std::optional<std::string> log_format;

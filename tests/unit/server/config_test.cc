@@ -44,14 +44,19 @@ TEST_F(ConfigTest, Defaults) {
 
 TEST_F(ConfigTest, FlagsWinOverEnvironmentOverFile) {
   CommandLine flags;
-  flags.config_file = WriteFile("data_dir: file\nhttp: file:1\nlog: {level: warn}\nlisten: [f:1]");
-  const Environment environment = {
-      {"CKPTD_HTTP", "env:2"}, {"CKPTD_LISTEN", "e:1,unix:/e"}, {"CKPTD_LOG_LEVEL", "debug"}};
+  flags.config_file = WriteFile(
+      "data_dir: file\nhttp: file:1\nlog: {level: warn}\nlisten: [f:1]\n"
+      "local: {socket: /file}");
+  const Environment environment = {{"CKPTD_HTTP", "env:2"},
+                                   {"CKPTD_LOCAL_SOCKET", "/env"},
+                                   {"CKPTD_LISTEN", "e:1,unix:/e"},
+                                   {"CKPTD_LOG_LEVEL", "debug"}};
   flags.log_level = "error";
   const auto config = LoadConfig(flags, environment);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->data_dir(), "file");
   EXPECT_EQ(config->http(), "env:2");
+  EXPECT_EQ(config->local().socket(), "/env");
   EXPECT_THAT(config->listen(), ElementsAre("e:1", "unix:/e"));
   EXPECT_EQ(config->log().level(), "error");
 }
