@@ -129,6 +129,10 @@ absl::Status CheckLimits(v1::LimitsConfig* limits) {
                            limits, &L::set_save_timeout_hours));
   status.Update(CheckLimit("index_cache_mib", limits->index_cache_mib(), 32, 8, 65536, limits,
                            &L::set_index_cache_mib));
+  status.Update(CheckLimit("keepalive_seconds", limits->keepalive_seconds(), 30, 1, 3600, limits,
+                           &L::set_keepalive_seconds));
+  status.Update(CheckLimit("upload_idle_seconds", limits->upload_idle_seconds(), 60, 1, 3600,
+                           limits, &L::set_upload_idle_seconds));
   if (!status.ok()) return status;
   if (limits->free_space_reserve_mib() < 0) {
     return FieldInvalid("limits.free_space_reserve_mib",

@@ -145,11 +145,14 @@ absl::Status DaemonImpl::Start() {
   context_ = std::make_unique<ServerContext>(ServerContext{
       *store_, *executors_, *runs_, *upload_budget_, metrics_, policies_,
       LimitsOf(config_.limits()), config_.limits().max_streams(),
-      [this](v1::Status& status) { Describe(status); }, config_.scrub().mib_per_second()});
+      [this](v1::Status& status) { Describe(status); }, config_.scrub().mib_per_second(),
+      std::chrono::seconds(config_.limits().upload_idle_seconds())});
   runs_->Recover(store_->unfinished_runs());
   if (absl::Status status = StartLocal(); !status.ok()) return status;
-  auto rpc = RpcServer::Start(
-      {{config_.listen().begin(), config_.listen().end()}, config_.reflection()}, *context_);
+  auto rpc = RpcServer::Start({{config_.listen().begin(), config_.listen().end()},
+                               config_.reflection(),
+                               std::chrono::seconds(config_.limits().keepalive_seconds())},
+                              *context_);
   if (!rpc.ok()) return rpc.status();
   rpc_ = *std::move(rpc);
   if (absl::Status status = StartHttp(); !status.ok()) return status;

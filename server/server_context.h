@@ -28,6 +28,8 @@ struct ServerContext {
   std::function<void(v1::Status&)> describe;
   // Of verifications whose caller does not say.
   int verify_mib_per_second = 0;
+  // After which silence an upload's stream ends.
+  std::chrono::seconds upload_idle{60};
   // For Welcomes; empty where there is no hand-over in shared memory.
   std::string local_socket = {};
   std::string local_token = {};

@@ -20,7 +20,8 @@ absl::Status CheckLabel(const std::string& key, const std::string& value) {
   if (key.empty() || key.size() > kMaxLabelKeyBytes ||
       key.find_first_not_of(kLabelKeyChars) != std::string::npos ||
       std::string_view("._/-").find(key[0]) != std::string_view::npos) {
-    return NameInvalid("label key", Utf8Prefix(key, kMaxLabelKeyBytes), "[a-z0-9][a-z0-9._/-]{0,62}");
+    return NameInvalid("label key", Utf8Prefix(key, kMaxLabelKeyBytes),
+                       "[a-z0-9][a-z0-9._/-]{0,62}");
   }
   if (value.size() > kMaxLabelValueBytes) {
     return LimitExceeded(fmt::format("bytes in the value of label '{}'", key), kMaxLabelValueBytes,

@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 constexpr int kMaxMessageBytes = 4 << 20;
-constexpr int kKeepaliveMs = 30'000;
+constexpr std::chrono::milliseconds kMaxKeepaliveTimeout(20'000);
 constexpr int kMinPingIntervalMs = 10'000;
 
 std::string WhyNotBound(const sockaddr* address, socklen_t size) {
@@ -114,7 +114,10 @@ absl::Status RpcServerImpl::Listen(const RpcOptions& options) {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  const std::chrono::milliseconds keepalive = options.keepalive;
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.count()));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             static_cast<int>(std::min(keepalive, kMaxKeepaliveTimeout).count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);

@@ -14,6 +14,8 @@ namespace ckpt::server {
 struct RpcOptions {
   std::vector<std::string> listen;  // HOST:PORT or unix:PATH
   bool reflection = true;
+  // After which silence a client is asked whether it is there.
+  std::chrono::seconds keepalive{30};
 };
 
 class RpcServer {

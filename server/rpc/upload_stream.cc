@@ -13,7 +13,6 @@ namespace {
 
 // A sender that moves nothing for so long loses its place, so that its share of the budget serves
 // others. What it has sent stays and can be resumed.
-constexpr std::chrono::seconds kIdleTimeout(60);
 
 }  // namespace
 
@@ -109,13 +108,15 @@ void UploadStream::Arrived(bool ok) {
 }
 
 void UploadStream::WatchIdle() {
-  context_.executors.PostAfter(kIdleTimeout, strand_, [weak = weak_from_this(), seen = reads_] {
-    const auto stream = weak.lock();
-    if (stream == nullptr || stream->ended_) return;
-    // No read under way: the daemon itself is at work on what came.
-    if (stream->reads_ != seen || !stream->read_wanted_) return stream->WatchIdle();
-    stream->Close(absl::UnavailableError("nothing came for a minute; resume the upload"));
-  });
+  context_.executors.PostAfter(
+      context_.upload_idle, strand_, [weak = weak_from_this(), seen = reads_] {
+        const auto stream = weak.lock();
+        if (stream == nullptr || stream->ended_) return;
+        // No read under way: the daemon itself is at work on what came.
+        if (stream->reads_ != seen || !stream->read_wanted_) return stream->WatchIdle();
+        stream->Close(absl::UnavailableError(
+            "nothing came for too long (limits.upload_idle_seconds); resume the upload"));
+      });
 }
 
 // ---- Start.

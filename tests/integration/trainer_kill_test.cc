@@ -132,5 +132,36 @@ TEST(Resume, WorksAtBothEnds) {
   EXPECT_EQ(score(second.out), score(first.out));
 }
 
+// Stopped for longer than the daemon waits for a word of it: its streams end, and once it goes on
+// it comes back and trains as if nothing had been.
+TEST(TrainerStop, BeyondItsLeaseChangesNothing) {
+  const ScratchFolder undisturbed_folder;
+  DaemonProcess undisturbed(undisturbed_folder);
+  ASSERT_TRUE(undisturbed.Start());
+  ASSERT_EQ(RunToEnd(TrainDigits(undisturbed)).exit_code, 0);
+
+  const ScratchFolder folder;
+  const std::string config = folder / "ckptd.yaml";
+  std::ofstream(config) << "limits: {keepalive_seconds: 1, upload_idle_seconds: 1}\n";
+  DaemonProcess daemon(folder, {"--config", config});
+  ASSERT_TRUE(daemon.Start());
+  Client client({.server = daemon.server()});
+  Process trainer(TrainDigits(daemon));
+  for (const int epoch : {1, 5, 9}) {
+    ASSERT_TRUE(trainer.ReadUntil(EpochLine(epoch))) << "epoch " << epoch;
+    trainer.Signal(SIGSTOP);
+    for (auto status = client.GetStatus(); status.ok() && status->connected_trainers() > 0;) {
+      status = client.GetStatus();
+    }
+    trainer.Signal(SIGCONT);
+  }
+  EXPECT_EQ(trainer.Wait(), 0);
+  const RunView view = Observe(daemon, kRun);
+  const RunView expected = Observe(undisturbed, kRun);
+  EXPECT_EQ(view.events, expected.events);
+  EXPECT_EQ(view.checkpoints, expected.checkpoints);
+  EXPECT_EQ(view.files, expected.files);
+}
+
 }  // namespace
 }  // namespace ckpt::integration

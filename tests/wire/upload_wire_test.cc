@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "wire.h"
 
@@ -330,6 +331,38 @@ TEST_F(UploadWireTest, AnEmptyPartIsFine) {
   ASSERT_TRUE(UploadAll(save, "").ok());
   EXPECT_EQ(Download(save), "");
   EXPECT_THAT(List(), SizeIs(1));
+}
+
+// A trainer that is stopped, or gone without a word, holds its upload up; what is durable is kept.
+TEST(UploadIdleWireTest, AnUploadThatGetsNoBytesEndsAndIsResumed) {
+  const integration::ScratchFolder folder;
+  std::ofstream(folder / "ckptd.yaml") << "limits: {upload_idle_seconds: 1}\n";
+  integration::DaemonProcess daemon(folder, {"--config", folder / "ckptd.yaml"});
+  ASSERT_TRUE(daemon.Start());
+  const auto channel = grpc::CreateChannel(daemon.server(), grpc::InsecureChannelCredentials());
+  Trainer trainer(channel);
+  v1::Hello hello;
+  *hello.add_policies() = BestPolicy();
+  ASSERT_TRUE(trainer.Hello(hello));
+  const auto decision = trainer.Epoch(1, 0, 0.5);
+  ASSERT_TRUE(decision && decision->saves_size() == 1);
+  const v1::UploadStart start = ForSave(decision->saves(0).name());
+  {
+    Upload upload(channel);
+    ASSERT_EQ(upload.Start(start), 0);
+    ASSERT_TRUE(upload.Chunk(0, "abc"));
+    while (upload.Read()) {
+    }
+    EXPECT_EQ(upload.Status().error_code(), grpc::StatusCode::UNAVAILABLE);
+  }
+  Upload upload(channel);
+  const auto offset = upload.Start(start);
+  ASSERT_TRUE(offset && *offset <= 3) << "what is durable is kept";
+  const std::string content = "abcdef";
+  ASSERT_TRUE(upload.Chunk(*offset, content.substr(static_cast<size_t>(*offset))));
+  const auto finished = upload.FinishWith(content);
+  ASSERT_TRUE(finished);
+  EXPECT_EQ(finished->checkpoint().state(), v1::Checkpoint::STATE_COMMITTED);
 }
 
 }  // namespace

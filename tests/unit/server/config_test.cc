@@ -32,6 +32,8 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_EQ(config->limits().io_threads(), 4);
   EXPECT_EQ(config->limits().max_chunk_kib(), 1024);
   EXPECT_EQ(config->limits().free_space_reserve_mib(), 256);
+  EXPECT_EQ(config->limits().keepalive_seconds(), 30);
+  EXPECT_EQ(config->limits().upload_idle_seconds(), 60);
   EXPECT_EQ(config->scrub().interval_hours(), 168);
   EXPECT_EQ(config->scrub().mib_per_second(), 16);
   EXPECT_EQ(config->local().socket(), "");
@@ -68,6 +70,8 @@ TEST_F(ConfigTest, BadValuesAreNamed) {
       {"limits: {io_threads: 65}", "limits.io_threads is '65', but it must be 1 to 64"},
       {"limits: {io_threads: -1}", "limits.io_threads is '-1'"},
       {"limits: {upload_memory_mib: 2, max_chunk_kib: 2048}", "it must hold two chunks"},
+      {"limits: {keepalive_seconds: 3601}", "limits.keepalive_seconds is '3601'"},
+      {"limits: {upload_idle_seconds: -1}", "limits.upload_idle_seconds is '-1'"},
       {"limits: {free_space_reserve_mib: -1}", "limits.free_space_reserve_mib is '-1'"},
       {"scrub: {interval_hours: -1}", "scrub.interval_hours is '-1', but it must be 0 (never) to"},
       {"scrub: {interval_hours: 100000}", "scrub.interval_hours is '100000'"},
