@@ -24,10 +24,10 @@ struct VerifyContext {
 };
 
 // Goes through the checkpoints in order of run, then id. Of each it compares the row with the
-// manifest, the names and the ranking rows with the row, and all bytes of its files with the digests
-// in both. (A ranking row without a checkpoint is found when it is read: IndexDamaged. Event rows
-// may be missing, since a rebuilt index has those that could be salvaged.) What is deleted meanwhile
-// is not damaged. With VerifyOptions::repair it then
+// manifest, the names and the ranking rows with the row, and all bytes of its files with the
+// digests in both. (A ranking row without a checkpoint is found when it is read: IndexDamaged.
+// Event rows may be missing, since a rebuilt index has those that could be salvaged.) What is
+// deleted meanwhile is not damaged. With VerifyOptions::repair it then
 //
 //   - replaces a damaged part by an intact file under one of its names: a copy, or a link to a file
 //     that is gone from the blob
