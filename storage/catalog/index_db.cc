@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <cstdarg>
 #include <functional>
@@ -37,7 +38,8 @@ constexpr std::string_view kVersionKey = "version";
 
 constexpr int64_t kMinCacheBytes = 4 << 20;
 constexpr int kCacheShardBits = 2;  // each shard holds many of the 256 KiB that memtables reserve
-constexpr uint64_t kMaxLogBytes = 64 << 20;  // write-ahead log in all: bounds the time to open
+constexpr uint64_t kMaxLogBytes = 64 << 20;   // write-ahead log in all: bounds the time to open
+constexpr size_t kRoomBeyondFlush = 1 << 20;  // for a new log and manifest, after a full disk
 constexpr int kMaxOpenFiles = 256;
 constexpr int kBloomBitsPerKey = 10;
 // A table file in which 64 of any 128 neighbouring rows are deletions is compacted, so that scans
@@ -64,11 +66,21 @@ class ErrorListener final : public rocksdb::EventListener {
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
                          rocksdb::Status* status) override {
-    // When there is room again RocksDB flushes what it has to a new log and goes on by itself.
-    const bool recovers =
-        status->IsNoSpace() && status->severity() < rocksdb::Status::Severity::kFatalError;
-    if (on_error_ && !recovers) on_error_(status->ToString());
+    if (status->IsNoSpace() && status->severity() < rocksdb::Status::Severity::kFatalError) {
+      disk_full = true;
+    } else if (on_error_) {
+      on_error_(status->ToString());
+    }
   }
+
+  // By itself RocksDB would try at once. If its new log finds the disk still full, it never tries
+  // again: GoOn looks for room first.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+
+  std::atomic<bool> disk_full = false;  // no write is taken until GoOn
 
  private:
   std::function<void(const std::string&)> on_error_;
@@ -99,7 +111,6 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   db.max_bgerror_resume_count = 0;
   // Every row that counts is in the log.
   db.avoid_flush_during_shutdown = true;
-  db.listeners.push_back(std::make_shared<ErrorListener>(options.on_error));
   // Memtables are charged to the cache: both together stay within its capacity.
   db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(cache_bytes / 2, cache);
   db.max_total_wal_size = kMaxLogBytes;
@@ -202,7 +213,10 @@ struct IndexDb::Rep {
   absl::StatusOr<std::optional<int>> Version() const;
   absl::Status CreateMissingTables(const rocksdb::ColumnFamilyOptions& options);
   absl::Status HaveSomethingToFlush() const;
+  absl::Status LookForRoom() const;
+  absl::Status GoOn() const;
 
+  std::shared_ptr<ErrorListener> errors;  // of an index that is written
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // all, owned
   std::array<rocksdb::ColumnFamilyHandle*, kTableNames.size()> tables = {};
@@ -239,11 +253,13 @@ absl::Status IndexDb::Rep::CreateMissingTables(const rocksdb::ColumnFamilyOption
 absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& options) {
   const int64_t cache_bytes = std::max(options.cache_bytes, kMinCacheBytes);
   const auto cache = rocksdb::NewLRUCache(cache_bytes, kCacheShardBits);
-  const rocksdb::DBOptions db_options = MakeDbOptions(options, cache_bytes, cache);
+  rocksdb::DBOptions db_options = MakeDbOptions(options, cache_bytes, cache);
   const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(cache_bytes, cache);
 
   if (absl::Status s = CheckRoot(*db_options.env, options.path); !s.ok()) return s;
   auto rep = std::make_unique<Rep>();
+  rep->errors = std::make_shared<ErrorListener>(options.on_error);
+  db_options.listeners.push_back(rep->errors);
   rocksdb::DB* db = nullptr;
   const auto open = [&] {
     return OpenTables(db_options, table_options, options.path, &rep->handles, &db);
@@ -445,7 +461,37 @@ absl::Status IndexDb::Rep::HaveSomethingToFlush() const {
   return ToStatus(db->Delete(options, Handle(Table::kMeta), ""), "writing");
 }
 
+// Whether a file as large as what RocksDB is going to flush can be made: DISK_FULL, STORAGE_FAILED.
+absl::Status IndexDb::Rep::LookForRoom() const {
+  rocksdb::Env& env = *db->GetEnv();
+  const std::string path = db->GetName() + "/room.probe";
+  uint64_t bytes = 0;
+  db->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes);
+  std::unique_ptr<rocksdb::WritableFile> probe;
+  rocksdb::Status status = env.NewWritableFile(path, &probe, rocksdb::EnvOptions());
+  const std::string block(kRoomBeyondFlush, '\0');
+  for (uint64_t written = 0; status.ok() && written < bytes + kRoomBeyondFlush;
+       written += block.size()) {
+    status = probe->Append(block);
+  }
+  if (status.ok()) status = probe->Sync();
+  if (probe != nullptr) probe->Close().PermitUncheckedError();
+  env.DeleteFile(path).PermitUncheckedError();
+  return ToStatus(status, "writing");
+}
+
+// After a full disk: flushes what is in memory and begins a new log, if there is room for both.
+absl::Status IndexDb::Rep::GoOn() const {
+  if (absl::Status s = LookForRoom(); !s.ok()) return s;
+  const rocksdb::Status resumed = db->Resume();
+  if (resumed.ok()) errors->disk_full = false;
+  return ToStatus(resumed, "writing");
+}
+
 absl::Status IndexDb::Write(Batch batch) {
+  if (rep_->errors->disk_full) {
+    if (absl::Status s = rep_->GoOn(); !s.ok()) return s;
+  }
   if (absl::Status s = rep_->HaveSomethingToFlush(); !s.ok()) return s;
   rocksdb::WriteOptions options;
   options.sync = true;
