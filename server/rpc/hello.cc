@@ -44,6 +44,21 @@ absl::Status CheckRank(const v1::Hello& hello) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAwaitedSaves(const v1::Hello& hello, const std::string& run) {
+  if (hello.awaited_saves_size() > kMaxAwaitedSaves) {
+    return LimitExceeded("awaited_saves", kMaxAwaitedSaves, hello.awaited_saves_size());
+  }
+  for (const std::string& save : hello.awaited_saves()) {
+    const auto ref = ParseCheckpointName(save);
+    if (!ref.ok()) return Annotate(ref.status(), "awaited_saves");
+    if (ref->run != run || IsAlias(ref->id)) {
+      return FieldInvalid("awaited_saves", save,
+                          fmt::format("it must be a save of {}, by number", RunName(run)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> CheckHello(const v1::Hello& hello) {
@@ -67,6 +82,7 @@ absl::StatusOr<std::string> CheckHello(const v1::Hello& hello) {
        !ParseCheckpointName(CheckpointName(*run, hello.resumed_from())).ok())) {
     return FieldInvalid("resumed_from", hello.resumed_from(), "it must be a checkpoint's number");
   }
+  if (absl::Status status = CheckAwaitedSaves(hello, *run); !status.ok()) return status;
   return run;
 }
 

@@ -11,6 +11,7 @@ inline constexpr int64_t kMaxPendingEventBytes = 8 << 20;
 inline constexpr int kMaxMetricsPerEvent = 1024;
 inline constexpr int kMaxMetricNameBytes = 256;
 inline constexpr int kMaxMetricsPerRun = 16384;
+inline constexpr int kMaxAwaitedSaves = 1024;
 inline constexpr int kMaxLabels = 64;
 inline constexpr int kMaxLabelKeyBytes = 63;
 inline constexpr int kMaxLabelValueBytes = 256;

@@ -85,16 +85,23 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
   v1::Welcome welcome = state_.MakeWelcome();
   *welcome.mutable_limits() = std::move(limits);
   welcome.set_run_folder(services_.store.data_dir() + "/runs/" + run_);
+  std::vector<std::string> awaited;
+  for (const std::string& save : hello.awaited_saves()) {
+    awaited.push_back(ParseCheckpointName(save)->id);
+  }
   const uint64_t resend_after = attached->new_writer ? state_.last_seq() : hello.last_decided_seq();
   services_.index.Submit(
       std::move(attached->update),
       [self = shared_from_this(), welcome = std::move(welcome), session = std::move(session),
+       awaited = std::move(awaited),
        resend_after](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(), welcome = std::move(welcome),
-                           session = std::move(session), resend_after]() mutable {
+                           session = std::move(session), awaited = std::move(awaited),
+                           resend_after]() mutable {
           if (!status.ok()) return actor->Break(status);
-          actor->Welcomed(std::move(welcome), std::move(session), resend_after);
+          actor->Welcomed(std::move(welcome), session, resend_after);
+          for (const std::string& id : awaited) actor->TellIfEnded(session, id);
         });
       });
 }
@@ -134,7 +141,11 @@ void RunActor::Resend(const std::shared_ptr<TrainerSession>& session,
   google::protobuf::RepeatedPtrField<v1::Checkpoint> owed;
   for (v1::Checkpoint& save : *decision.mutable_saves()) {
     const std::string id = ParseCheckpointName(save.name())->id;
-    if (state_.OpenSave(id) != nullptr && !state_.Publishing(id)) owed.Add(std::move(save));
+    if (state_.OpenSave(id) == nullptr) {
+      TellIfEnded(session, id);
+    } else if (!state_.Publishing(id)) {
+      owed.Add(std::move(save));
+    }
   }
   decision.mutable_saves()->Swap(&owed);
   SendDecision(session, std::move(decision));

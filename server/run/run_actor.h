@@ -124,6 +124,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
                 uint64_t resend_after);
   void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
+  void TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id);
   void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, const v1::EventBatch& batch,
                      ByteGrant grant, Task ready);
   void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,

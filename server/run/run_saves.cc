@@ -30,6 +30,19 @@ v1::Checkpoint CommittedOnce(std::string name) {
   return checkpoint;
 }
 
+v1::TrainResponse OutcomeOf(std::string save, const absl::StatusOr<v1::Checkpoint>& outcome) {
+  v1::TrainResponse response;
+  v1::SaveOutcome& message = *response.mutable_outcome();
+  message.set_save(std::move(save));
+  if (outcome.ok()) {
+    *message.mutable_checkpoint() = *outcome;
+  } else {
+    message.set_reason(ReasonOf(outcome.status()));
+    message.set_message(std::string(MessageOf(outcome.status())));
+  }
+  return response;
+}
+
 // As text in a filter or an order.
 std::string Quoted(std::string_view text) {
   std::string quoted = "\"";
@@ -181,17 +194,11 @@ void RunActor::FailSave(const std::string& id, const absl::Status& why) {
 
 // Tells everybody how a save ended. The index knows already.
 void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome) {
-  v1::TrainResponse response;
-  v1::SaveOutcome& message = *response.mutable_outcome();
-  message.set_save(CheckpointName(run_, id));
   if (outcome.ok()) {
     services_.metrics.saves_committed.Add();
-    *message.mutable_checkpoint() = *outcome;
     spdlog::info("run {}: checkpoint {} committed, {} bytes", run_, id, outcome->size());
   } else {
     services_.metrics.saves_failed.Add();
-    message.set_reason(ReasonOf(outcome.status()));
-    message.set_message(std::string(MessageOf(outcome.status())));
     spdlog::warn("run {}: save {} failed: {}", run_, id, MessageOf(outcome.status()));
     PostDisk([this, id] {
       if (absl::Status status = services_.store.Discard(run_, id, ""); !status.ok()) {
@@ -199,13 +206,26 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
       }
     });
   }
-  TellTrainer(std::move(response));
+  TellTrainer(OutcomeOf(CheckpointName(run_, id), outcome));
   const auto found = finishing_.find(id);
   if (found == finishing_.end()) return;
   Finishing finishing = std::move(found->second);
   finishing_.erase(found);
   if (finishing.timing.has_value() && outcome.ok()) finishing.timing->Stop();
   for (SaveDone& waiter : finishing.waiters) waiter(outcome);
+}
+
+// A stream that broke may have taken the outcome with it, so a trainer that is back is told again.
+// Open saves are told when they end.
+void RunActor::TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id) {
+  OpenUpload(id, [save = CheckpointName(run_, id),
+                  session = std::move(session)](absl::StatusOr<v1::Checkpoint> found) {
+    if (found.ok() && found->state() == v1::Checkpoint::STATE_SAVING) return;
+    if (!found.ok() && ReasonOf(found.status()) != v1::ERROR_REASON_SAVE_NOT_OPEN) {
+      return session->Close(found.status());
+    }
+    session->Send(OutcomeOf(save, found));
+  });
 }
 
 // The first message of a session is its Welcome, which passes through the index.

@@ -1,7 +1,9 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
 #include <functional>
+#include <map>
 
 #include "wire.h"
 
@@ -285,6 +287,88 @@ TEST_F(TrainWireTest, ALostDecisionIsGivenAgainAndNothingTwice) {
   ASSERT_TRUE(worse);
   EXPECT_EQ(worse->policies(0).reason(), v1::PolicyDecision::REASON_NOT_IMPROVED);
   EXPECT_THAT(List(), SizeIs(1));
+}
+
+// A stream that broke took the outcomes with it. Save 1 was committed and then replaced by save 2,
+// which is still there; 3 was given up; 4 is open.
+TEST_F(TrainWireTest, HowAwaitedSavesEndedIsToldAfterTheWelcome) {
+  v1::Hello hello = WithBest();
+  hello.mutable_policies(0)->set_filepath("m");
+  {
+    Trainer trainer(Channel());
+    const auto welcome = trainer.Hello(hello);
+    ASSERT_TRUE(welcome);
+    hello.set_writer_epoch(welcome->writer_epoch());
+    for (uint64_t seq = 1; seq <= 4; ++seq) {
+      const auto decision = trainer.Epoch(seq, seq - 1, 1.0 / seq);
+      ASSERT_TRUE(decision);
+      ASSERT_THAT(decision->saves(), SizeIs(1));
+      if (seq <= 2) {
+        ASSERT_TRUE(UploadAll(decision->saves(0).name(), "w").ok());
+        ASSERT_TRUE(trainer.NextOutcome());
+      } else if (seq == 3) {
+        v1::TrainRequest abandon;
+        abandon.mutable_abandon()->set_save(decision->saves(0).name());
+        trainer.Send(abandon);
+        ASSERT_TRUE(trainer.NextOutcome());
+      }
+    }
+  }
+  ASSERT_THAT(List(), SizeIs(1)) << "the second has replaced the first";
+  hello.set_last_decided_seq(4);
+  for (int id = 1; id <= 4; ++id) hello.add_awaited_saves(fmt::format("runs/r/checkpoints/{}", id));
+
+  Trainer again(Channel());
+  ASSERT_TRUE(again.Hello(hello));
+  std::map<std::string, v1::SaveOutcome> told;
+  for (int i = 0; i < 3; ++i) {
+    const auto outcome = again.NextOutcome();
+    ASSERT_TRUE(outcome);
+    told[outcome->save()] = *outcome;
+  }
+  EXPECT_EQ(told["runs/r/checkpoints/1"].checkpoint().state(), v1::Checkpoint::STATE_COMMITTED);
+  EXPECT_EQ(told["runs/r/checkpoints/2"].checkpoint().size(), 1);
+  EXPECT_EQ(told["runs/r/checkpoints/3"].reason(), v1::ERROR_REASON_SAVE_NOT_OPEN);
+  ASSERT_TRUE(UploadAll("runs/r/checkpoints/4", "w").ok());
+  const auto last = again.NextOutcome();
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->save(), "runs/r/checkpoints/4") << "told when it ends, and not before";
+}
+
+// The decision was lost with the stream, and its save, whose bytes were staged, has ended since.
+TEST_F(TrainWireTest, HowTheSavesOfALostDecisionEndedIsTold) {
+  v1::Hello hello = WithBest();
+  {
+    Trainer trainer(Channel());
+    const auto welcome = trainer.Hello(hello);
+    ASSERT_TRUE(welcome);
+    hello.set_writer_epoch(welcome->writer_epoch());
+    ASSERT_TRUE(trainer.Epoch(1, 0, 0.5));
+    ASSERT_TRUE(UploadAll("runs/r/checkpoints/1", "w").ok());
+  }
+  Trainer again(Channel());
+  ASSERT_TRUE(again.Hello(hello));
+  const auto outcome = again.NextOutcome();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->checkpoint().name(), "runs/r/checkpoints/1");
+}
+
+TEST_F(TrainWireTest, AwaitedSavesAreOfTheRun) {
+  for (const char* save : {"runs/other/checkpoints/1", "runs/r/checkpoints/best", "runs/r", ""}) {
+    SCOPED_TRACE(save);
+    Trainer trainer(Channel());
+    v1::Hello hello = WithBest();
+    hello.add_awaited_saves(save);
+    EXPECT_FALSE(trainer.Hello(hello));
+    EXPECT_EQ(trainer.Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  }
+  Trainer trainer(Channel());
+  v1::Hello hello = WithBest();
+  for (int id = 1; id <= 1025; ++id) {
+    hello.add_awaited_saves(fmt::format("runs/r/checkpoints/{}", id));
+  }
+  EXPECT_FALSE(trainer.Hello(hello));
+  EXPECT_EQ(ReasonOf(trainer.Finish()), "LIMIT_EXCEEDED");
 }
 
 TEST_F(TrainWireTest, AnAbandonedSaveGivesItsRankBack) {

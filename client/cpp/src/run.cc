@@ -241,7 +241,7 @@ void RunImpl::AwaitStaged(const v1::Decision& decision) {
   staged.erase("");
   for (const std::string& save : staged) {
     uploader_->AwaitSlot();
-    uploader_->AwaitStaged(save, decision.seq());
+    uploader_->AwaitStaged(save);
   }
 }
 

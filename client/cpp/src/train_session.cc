@@ -201,6 +201,7 @@ absl::Status TrainSession::RunStream() {
 }
 
 void TrainSession::OnOpen() {
+  const std::vector<std::string> awaited = saves_.Awaited();
   std::lock_guard lock(mutex_);
   v1::TrainRequest request;
   *request.mutable_hello() = options_.hello;
@@ -209,6 +210,7 @@ void TrainSession::OnOpen() {
     request.mutable_hello()->clear_resumed_from();
     request.mutable_hello()->set_writer_epoch(welcome_->writer_epoch());
     request.mutable_hello()->set_last_decided_seq(last_decided_);
+    request.mutable_hello()->mutable_awaited_saves()->Assign(awaited.begin(), awaited.end());
   }
   writing_ = true;
   stream_->Write(request);
@@ -248,8 +250,6 @@ void TrainSession::OnResponse(v1::TrainResponse response) {
 
 void TrainSession::OnWelcome(v1::Welcome welcome) {
   *welcome.mutable_limits() = WithDefaults(welcome.limits());
-  std::vector<std::string> open;
-  for (const v1::Checkpoint& save : welcome.open_saves()) open.push_back(save.name());
   {
     std::lock_guard lock(mutex_);
     if (!welcome_.has_value()) last_decided_ = welcome.durable_seq();
@@ -262,7 +262,6 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
   }
   if (options_.welcomed) options_.welcomed(welcome);
   AdoptOpenSaves(welcome);
-  saves_.OnReconnected(open, welcome.durable_seq());
   {
     std::lock_guard lock(mutex_);
     welcome_ = std::move(welcome);

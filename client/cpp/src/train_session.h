@@ -36,9 +36,8 @@ class SaveListener {
   // Whether `save` was announced by OnDecided and has not ended.
   virtual bool Owes(const std::string& save) = 0;
   virtual void OnOutcome(const v1::SaveOutcome& outcome) = 0;
-  // The stream is new. Saves of events up to `durable_seq` that are not in `open` have ended,
-  // perhaps without an outcome; their decisions may still come, again.
-  virtual void OnReconnected(const std::vector<std::string>& open, uint64_t durable_seq) = 0;
+  // Names of the saves whose outcome has not come, at most 1,024: a new stream asks for them.
+  virtual std::vector<std::string> Awaited() = 0;
   // There will be no other stream: outcomes that have not come will not come any more.
   virtual void OnLost(const absl::Status& why) = 0;
 };

@@ -19,9 +19,7 @@ constexpr size_t kMaxFailuresKept = 64;
 // asked.
 constexpr size_t kMaxUnclaimed = 64;
 constexpr std::chrono::seconds kLookupTimeout{30};
-// A save that is neither open nor committed is being committed, or has failed. The outcome tells
-// within this time, or has been lost.
-constexpr std::chrono::seconds kOutcomeTimeout{30};
+constexpr size_t kMaxAwaited = 1024;  // of Hello.awaited_saves
 
 absl::Status StatusOf(const v1::SaveOutcome& outcome) {
   if (outcome.has_checkpoint()) return absl::OkStatus();
@@ -31,10 +29,6 @@ absl::Status StatusOf(const v1::SaveOutcome& outcome) {
 std::string Label(const v1::Checkpoint& save) {
   if (save.placements().empty()) return save.name();
   return fmt::format("{} ({})", save.name(), save.placements(0).filepath());
-}
-
-bool Contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 }  // namespace
@@ -102,12 +96,11 @@ void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
   PutOnItsWay(owed);
 }
 
-void Uploader::AwaitStaged(const std::string& save, uint64_t seq) {
+void Uploader::AwaitStaged(const std::string& save) {
   std::lock_guard lock(mutex_);
   auto& awaited = saves_[save];
   if (awaited == nullptr) {
     awaited = std::make_shared<Save>(Save{.name = save, .label = save});
-    awaited->check = seq <= reconnected_seq_ && !Contains(open_, save);
   }
   const auto told = std::find_if(unclaimed_.begin(), unclaimed_.end(),
                                  [&](const auto& outcome) { return outcome.save() == save; });
@@ -202,12 +195,13 @@ void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
   changed_.notify_all();
 }
 
-void Uploader::OnReconnected(const std::vector<std::string>& open, uint64_t durable_seq) {
+std::vector<std::string> Uploader::Awaited() {
   std::lock_guard lock(mutex_);
-  open_ = open;
-  reconnected_seq_ = durable_seq;
-  for (auto& [name, save] : saves_) save->check = !Contains(open, name);
-  changed_.notify_all();
+  std::vector<std::string> awaited;
+  for (const auto& [name, save] : saves_) {
+    if (!save->outcome.has_value() && awaited.size() < kMaxAwaited) awaited.push_back(name);
+  }
+  return awaited;
 }
 
 void Uploader::OnLost(const absl::Status& why) {
@@ -255,7 +249,10 @@ void Uploader::End(Save& save, const absl::Status& status) {
 absl::Status Uploader::Deliver(Save& save) {
   if (!save.parts.empty()) {
     const absl::StatusOr<bool> committed = UploadParts(save.parts, &save);
-    if (!committed.ok()) return Explain(save, committed.status());
+    if (!committed.ok()) {
+      std::lock_guard lock(mutex_);
+      return save.outcome.has_value() ? StatusOf(*save.outcome) : committed.status();
+    }
     if (*committed) return absl::OkStatus();
   }
   return AwaitOutcome(save);
@@ -265,34 +262,17 @@ absl::Status Uploader::AwaitOutcome(Save& save) {
   std::unique_lock lock(mutex_);
   // A daemon that tells nothing for long may be gone for good: that ends the wait, slowness does
   // not.
-  while (!changed_.wait_for(lock, options_.patience,
-                            [&] { return Told(save) || save.check || !lost_.ok(); })) {
+  while (!Told(save)) {
+    changed_.wait_for(lock, options_.patience, [&] { return Told(save) || !lost_.ok(); });
+    if (Told(save)) break;
     lock.unlock();
     const absl::Status found = LookUp(save);
     if (!absl::IsNotFound(found)) return found;
     lock.lock();
-  }
-  if (!Told(save)) {
-    lock.unlock();
-    const absl::Status found = LookUp(save);
-    if (!absl::IsNotFound(found)) return found;
-    lock.lock();
-    changed_.wait_for(lock, kOutcomeTimeout, [&] { return Told(save) || !lost_.ok(); });
+    if (!Told(save) && !lost_.ok()) return lost_;
   }
   if (save.outcome.has_value()) return StatusOf(*save.outcome);
-  if (stopping_) return absl::CancelledError("the run was closed");
-  if (!lost_.ok()) return lost_;
-  return SaveNotOpen(save.name, "the daemon no longer has it");
-}
-
-absl::Status Uploader::Explain(Save& save, const absl::Status& error) {
-  {
-    std::lock_guard lock(mutex_);
-    if (save.outcome.has_value()) return StatusOf(*save.outcome);
-  }
-  if (ReasonOf(error) != v1::ERROR_REASON_SAVE_NOT_OPEN) return error;
-  const absl::Status found = LookUp(save);
-  return absl::IsNotFound(found) ? error : found;
+  return absl::CancelledError("the run was closed");
 }
 
 absl::Status Uploader::LookUp(const Save& save) {

@@ -50,9 +50,8 @@ class Uploader final : public SaveListener {
   void AwaitSlot();
   // Puts a decided save on its way: the bytes of parts without an owner may change from then on.
   void Upload(const std::string& save, std::vector<PartBytes> parts);
-  // The same for a save whose bytes the daemon has already; it need not have been announced. `seq`
-  // is that of its event.
-  void AwaitStaged(const std::string& save, uint64_t seq);
+  // The same for a save whose bytes the daemon has already; it need not have been announced.
+  void AwaitStaged(const std::string& save);
   // Ends a decided save as failed and tells the daemon.
   void GiveUp(const std::string& save, const absl::Status& why);
   // Ends a decided save and tells the daemon, as the user wants it: no failure.
@@ -68,7 +67,7 @@ class Uploader final : public SaveListener {
   void OnDecided(const v1::Checkpoint& save) override;
   bool Owes(const std::string& save) override;
   void OnOutcome(const v1::SaveOutcome& outcome) override;
-  void OnReconnected(const std::vector<std::string>& open, uint64_t durable_seq) override;
+  std::vector<std::string> Awaited() override;
   void OnLost(const absl::Status& why) override;
 
  private:
@@ -77,7 +76,6 @@ class Uploader final : public SaveListener {
     std::string label;  // for messages: name and file
     std::vector<std::unique_ptr<PartSender>> parts;
     std::optional<v1::SaveOutcome> outcome;
-    bool check = false;  // may have ended without an outcome
   };
   class CallScope;
 
@@ -90,8 +88,6 @@ class Uploader final : public SaveListener {
 
   absl::Status Deliver(Save& save);
   absl::Status AwaitOutcome(Save& save);
-  // How an upload ended that the daemon refused with `error`.
-  absl::Status Explain(Save& save, const absl::Status& error);
   // Asks the catalog. OK when the save is committed, NOT_FOUND when it is not.
   absl::Status LookUp(const Save& save);
   // All parts of one target. `save` is null for a stage. Returns whether the save is committed.
@@ -114,9 +110,7 @@ class Uploader final : public SaveListener {
   std::vector<absl::Status> failures_;
   size_t more_failures_ = 0;  // beyond those kept
   std::map<CallScope*, Save*> calls_;
-  std::vector<std::string> open_;  // at the last reconnect
-  uint64_t reconnected_seq_ = 0;   // durable then
-  absl::Status lost_;              // why no outcome comes any more
+  absl::Status lost_;  // why no outcome comes any more
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

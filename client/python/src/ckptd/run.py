@@ -140,7 +140,6 @@ class Run:
         self._bulk = make_channel(self._server, bulk=True)
         self._uploader = Uploader(
             callable_for(self._bulk, "WeightService", "Upload"),
-            callable_for(self._control, "CatalogService", "GetCheckpoint"),
             UploaderOptions(
                 server=self._server,
                 max_uploads=max_uploads,

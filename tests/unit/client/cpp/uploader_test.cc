@@ -15,10 +15,11 @@ namespace {
 using ckpt::testing::FakeDaemon;
 using ckpt::testing::RunTest;
 using ckpt::testing::SaveAtEpochEnds;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr char kSave[] = "runs/run/checkpoints/1";
-constexpr uint64_t kSeq = 3;  // of the event that was staged for
 
 class UploaderTest : public RunTest {
  protected:
@@ -129,7 +130,7 @@ TEST_F(UploaderTest, TheOutcomeEndsASaveOfSeveralRanks) {
   EXPECT_TRUE(daemon_.abandoned.empty()) << "the daemon knows";
 }
 
-TEST_F(UploaderTest, AnOutcomeThatWasLostIsLookedUp) {
+TEST_F(UploaderTest, AnOutcomeThatWasLostIsToldAgain) {
   daemon_.script.answer_saving = true;
   auto run = Start();
   ASSERT_TRUE(run->OnEpochEnd(0, {}).ok());
@@ -182,25 +183,24 @@ class StagedSaveTest : public ::testing::Test {
 };
 
 TEST_F(StagedSaveTest, EndsWithItsOutcome) {
-  uploader_.AwaitStaged(kSave, kSeq);
+  uploader_.AwaitStaged(kSave);
   EXPECT_TRUE(uploader_.Owes(kSave));
   uploader_.OnOutcome(Committed());
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
   EXPECT_FALSE(uploader_.Owes(kSave));
 }
 
-TEST_F(StagedSaveTest, TheOutcomeMayComeFirst) {
+TEST_F(StagedSaveTest, IsAwaitedUntilItIsTold) {
+  uploader_.AwaitStaged(kSave);
+  EXPECT_THAT(uploader_.Awaited(), ElementsAre(kSave));
   uploader_.OnOutcome(Committed());
-  uploader_.AwaitStaged(kSave, kSeq);
+  EXPECT_THAT(uploader_.Awaited(), IsEmpty());
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
-TEST_F(StagedSaveTest, WhatWasCommittedWhileTheStreamWasDownIsLookedUp) {
-  v1::Checkpoint committed;
-  committed.set_name(kSave);
-  daemon_.AddCheckpoint(committed, {});
-  uploader_.AwaitStaged(kSave, kSeq);
-  uploader_.OnReconnected({}, kSeq);
+TEST_F(StagedSaveTest, TheOutcomeMayComeFirst) {
+  uploader_.OnOutcome(Committed());
+  uploader_.AwaitStaged(kSave);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
@@ -215,31 +215,13 @@ TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
       client::UploaderOptions{.server = nobody,
                               .patience = std::chrono::milliseconds(1),
                               .abandon = [](const std::string&, const std::string&) {}});
-  uploader.AwaitStaged(kSave, kSeq);
+  uploader.AwaitStaged(kSave);
   EXPECT_TRUE(absl::IsUnavailable(uploader.AwaitIdle()));
-}
-
-TEST_F(StagedSaveTest, WhatIsBeingCommittedAfterAReconnectIsWaitedFor) {
-  uploader_.AwaitStaged(kSave, kSeq);
-  uploader_.OnReconnected({}, kSeq);
-  uploader_.OnOutcome(Committed());
-  EXPECT_TRUE(uploader_.AwaitIdle().ok());
-}
-
-// The daemon was killed before it answered, and finished the commit when it was started again. The
-// answer came again, its save's outcome did not, and was waited for without end.
-TEST_F(StagedSaveTest, WhatWasCommittedBeforeItsDecisionCameIsLookedUp) {
-  v1::Checkpoint committed;
-  committed.set_name(kSave);
-  daemon_.AddCheckpoint(committed, {});
-  uploader_.OnReconnected({}, kSeq);
-  uploader_.AwaitStaged(kSave, kSeq);
-  EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 
 // A trainer that had been replaced while it waited for an outcome waited for ever.
 TEST_F(StagedSaveTest, IsNotWaitedForWhenTheSessionIsLost) {
-  uploader_.AwaitStaged(kSave, kSeq);
+  uploader_.AwaitStaged(kSave);
   uploader_.OnLost(WriterFenced("run", 0, 1, 2));
   EXPECT_EQ(ReasonOf(uploader_.AwaitIdle()), v1::ERROR_REASON_WRITER_FENCED);
 }
@@ -249,7 +231,7 @@ TEST_F(StagedSaveTest, IsLookedUpWhenTheSessionWasLostBefore) {
   committed.set_name(kSave);
   daemon_.AddCheckpoint(committed, {});
   uploader_.OnLost(WriterFenced("run", 0, 1, 2));
-  uploader_.AwaitStaged(kSave, kSeq);
+  uploader_.AwaitStaged(kSave);
   EXPECT_TRUE(uploader_.AwaitIdle().ok());
 }
 

@@ -67,6 +67,18 @@ grpc::Status FakeDaemon::Training::Greet(Stream& stream, const v1::Hello& hello)
   for (const auto& [name, save] : daemon_.open_saves) *welcome->add_open_saves() = save;
   grpc::Status status = Send(stream, response);
   if (hello.writer_epoch() == 0) return status;
+  for (const std::string& save : hello.awaited_saves()) {
+    if (daemon_.open_saves.contains(save)) continue;
+    v1::TrainResponse ended;
+    ended.mutable_outcome()->set_save(save);
+    const auto committed = daemon_.checkpoints.find(save);
+    if (committed != daemon_.checkpoints.end()) {
+      *ended.mutable_outcome()->mutable_checkpoint() = committed->second;
+    } else {
+      ended.mutable_outcome()->set_reason(v1::ERROR_REASON_SAVE_NOT_OPEN);
+    }
+    status = Send(stream, ended);
+  }
   for (size_t seq = hello.last_decided_seq() + 1; status.ok() && seq <= daemon_.events.size();
        ++seq) {
     if (!daemon_.decisions_[seq - 1].has_value()) continue;

@@ -89,11 +89,16 @@ grpc::Status FakeDaemon::Weights::Upload(
     if (request.has_start()) {
       ++daemon_.uploads;
       start = request.start();
-      const auto staging = Staging(start);
-      if (!staging.ok()) return ToGrpc(staging.status());
-      content = *staging;
-      response.mutable_started()->set_offset(static_cast<int64_t>(content->size()));
-      response.mutable_started()->set_max_chunk_bytes(kDownloadChunk);
+      const auto committed = daemon_.checkpoints.find(start.save());
+      if (committed != daemon_.checkpoints.end()) {
+        *response.mutable_finished()->mutable_checkpoint() = committed->second;
+      } else {
+        const auto staging = Staging(start);
+        if (!staging.ok()) return ToGrpc(staging.status());
+        content = *staging;
+        response.mutable_started()->set_offset(static_cast<int64_t>(content->size()));
+        response.mutable_started()->set_max_chunk_bytes(kDownloadChunk);
+      }
     } else if (request.has_chunk()) {
       const absl::Status taken = TakeChunk(request.chunk(), *content);
       if (!taken.ok()) return ToGrpc(taken);

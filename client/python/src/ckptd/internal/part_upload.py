@@ -103,12 +103,3 @@ class PartUpload:
         if offset > self._accepted:
             self._accepted = offset
             self._progressed = True
-
-
-def save_not_open(save: str, why: str) -> Error:
-    return make_error(
-        "FAILED_PRECONDITION",
-        f"{save}: {why}",
-        reason="SAVE_NOT_OPEN",
-        metadata={"checkpoint": save},
-    )

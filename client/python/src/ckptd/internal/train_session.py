@@ -43,9 +43,9 @@ class SaveListener(Protocol):
 
     def on_outcome(self, outcome: v1.SaveOutcome) -> None: ...
 
-    def on_reconnected(self, open_saves: list[str]) -> None:
-        """The stream is new. Saves that are not in `open_saves` have ended, perhaps without an
-        outcome."""
+    def awaited(self) -> list[str]:
+        """Names of the saves whose outcome has not come, at most 1,024: a new stream asks for
+        them."""
 
 
 @dataclass(frozen=True)
@@ -270,9 +270,10 @@ class TrainSession:
 
     def _run_stream(self) -> Error:
         stream = _Stream()
+        awaited = self._saves.awaited()
         with self._changed:
             self._stream = stream
-            hello = self._hello()
+            hello = self._hello(awaited)
             # gRPC looks at a connection that is being made only every 5 seconds, unless a call
             # waits for it.
             wait_for_ready = self._last_error is not None
@@ -298,7 +299,7 @@ class TrainSession:
                 self._stream = None
                 self._changed.notify_all()
 
-    def _hello(self) -> v1.Hello:
+    def _hello(self, awaited: list[str]) -> v1.Hello:
         hello = v1.Hello()
         hello.CopyFrom(self._options.hello)
         if self._welcome is not None:
@@ -306,6 +307,7 @@ class TrainSession:
             hello.resumed_from = ""
             hello.writer_epoch = self._welcome.writer_epoch
             hello.last_decided_seq = self._last_decided()
+            hello.awaited_saves.extend(awaited)
         return hello
 
     def _last_decided(self) -> int:
@@ -360,7 +362,6 @@ class TrainSession:
                 self._changed.notify_all()
                 return
         self._adopt_open_saves(welcome)
-        self._saves.on_reconnected([save.name for save in welcome.open_saves])
         with self._changed:
             self._welcome = welcome
             self._last_error = None

@@ -10,26 +10,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
-
-import grpc
 
 from ckptd import v1
 from ckptd.errors import ClosedError, Error, SaveError, make_error
 from ckptd.internal.backoff import Retry
 from ckptd.internal.hand_over import HandOver
 from ckptd.internal.local_link import LocalLinks
-from ckptd.internal.part_upload import save_not_open
 from ckptd.internal.parts import Snapshot
-from ckptd.internal.rpc_status import from_grpc
 
 _MAX_FAILURES_KEPT = 64
-_LOOKUP_TIMEOUT = 30.0
-# A save that is neither open nor committed is being committed, or has failed. The outcome tells
-# within this time, or has been lost.
-_OUTCOME_TIMEOUT = 30.0
+_MAX_AWAITED = 1024  # of Hello.awaited_saves
 # These Pythons start no thread once the main thread has ended, and gRPC needs some for each stream.
 _NO_THREADS_AT_EXIT = (3, 12) <= sys.version_info < (3, 12, 2)
 
@@ -60,7 +52,6 @@ class _Save:
         self.snapshot: Optional[Snapshot] = None
         self.outcome: Optional[v1.SaveOutcome] = None
         self.upload: Optional[HandOver] = None
-        self.check = False  # may have ended without an outcome
         self.begun = False  # has every thread it needs, unless an attempt fails
 
 
@@ -68,9 +59,8 @@ class Uploader:
     """`await_slot`, `upload`, `skip` and `give_up` belong to the thread of the events; the rest is
     thread-safe."""
 
-    def __init__(self, upload: Any, get_checkpoint: Any, options: UploaderOptions) -> None:
+    def __init__(self, upload: Any, options: UploaderOptions) -> None:
         self._upload_call = upload
-        self._get_checkpoint = get_checkpoint
         self._options = options
         self._changed = threading.Condition()  # what follows, under its lock
         self._saves: dict[str, _Save] = {}
@@ -183,12 +173,10 @@ class Uploader:
                 found.upload.cancel()
             self._changed.notify_all()
 
-    def on_reconnected(self, open_saves: Iterable[str]) -> None:
-        still_open = set(open_saves)
+    def awaited(self) -> list[str]:
         with self._changed:
-            for name, save in self._saves.items():
-                save.check = name not in still_open
-            self._changed.notify_all()
+            names = [save.name for save in self._saves.values() if save.outcome is None]
+        return names[:_MAX_AWAITED]
 
     # ---- The uploads' threads.
 
@@ -249,8 +237,12 @@ class Uploader:
         assert save.snapshot is not None
         try:
             committed = self._upload_parts(save, save.snapshot)
-        except Error as error:
-            committed = self._explain(save, error)
+        except Error:
+            with self._changed:
+                outcome = save.outcome
+            if outcome is None:
+                raise
+            committed = _committed(outcome)
         if committed is None:
             committed = self._await_outcome(save)
         save.checkpoint = committed
@@ -307,47 +299,11 @@ class Uploader:
 
     def _await_outcome(self, save: _Save) -> v1.Checkpoint:
         with self._changed:
-            self._changed.wait_for(lambda: self._told(save) or save.check)
-            told = self._told(save)
-        if not told:
-            found = self._look_up(save)
-            if found is not None:
-                return found
-            with self._changed:
-                self._changed.wait_for(lambda: self._told(save), _OUTCOME_TIMEOUT)
-        if save.outcome is not None:
-            return _committed(save.outcome)
-        if self._stopping:
-            raise ClosedError("the run was closed", code="CANCELLED")
-        raise save_not_open(save.name, "the daemon no longer has it")
-
-    def _explain(self, save: _Save, error: Error) -> v1.Checkpoint:
-        """How an upload ended that the daemon refused with `error`."""
-        with self._changed:
+            self._changed.wait_for(lambda: self._told(save))
             outcome = save.outcome
-        if outcome is not None:
-            return _committed(outcome)
-        found = self._look_up(save) if error.reason == "SAVE_NOT_OPEN" else None
-        if found is None:
-            raise error
-        return found
-
-    def _look_up(self, save: _Save) -> Optional[v1.Checkpoint]:
-        """The checkpoint, if it is committed. Errors: those of GetCheckpoint but NotFoundError."""
-        retry = Retry(self._options.patience)
-        while True:
-            try:
-                found: v1.Checkpoint = self._get_checkpoint(
-                    v1.GetCheckpointRequest(name=save.name), timeout=_LOOKUP_TIMEOUT
-                )
-                return found
-            except grpc.RpcError as raised:
-                error = from_grpc(raised, self._options.server)
-            if error.code == "NOT_FOUND":
-                return None
-            pause = retry.after(error, False)
-            if pause is None or not self._pause(save, pause):
-                raise error
+        if outcome is None:
+            raise ClosedError("the run was closed", code="CANCELLED")
+        return _committed(outcome)
 
     def _pause(self, save: _Save, seconds: float) -> bool:
         """False when the save need not go on."""
