@@ -34,12 +34,16 @@ void Scrubber::Start() {
   });
 }
 
-// The wall clock may have been set: never longer than an interval.
+std::chrono::milliseconds Scrubber::UntilNextRound(std::chrono::milliseconds interval,
+                                                   std::chrono::milliseconds since) {
+  return std::clamp(interval - since, std::chrono::milliseconds(0), interval);
+}
+
 void Scrubber::Schedule() {
   using std::chrono::milliseconds;
   const auto since = std::chrono::duration_cast<milliseconds>(
       std::chrono::nanoseconds(clock_.UnixNanos() - state_.begin_unix_nanos()));
-  After(std::clamp(interval_ - since, milliseconds(0), interval_), &Scrubber::BeginRound);
+  After(UntilNextRound(interval_, since), &Scrubber::BeginRound);
 }
 
 void Scrubber::BeginRound() {

@@ -27,6 +27,11 @@ class Scrubber {
   // Once. Thread-safe, as it only posts.
   void Start();
 
+  // How long to wait for the round after one that began `since` ago: negative if the wall clock has
+  // been set back since, and then no longer than an interval.
+  static std::chrono::milliseconds UntilNextRound(std::chrono::milliseconds interval,
+                                                  std::chrono::milliseconds since);
+
  private:
   void Schedule();
   void BeginRound();

@@ -107,7 +107,9 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.recycle_log_file_num = 0;
   db.track_and_verify_wals_in_manifest = true;
-  // A failed sync is not tried again: the kernel may have dropped the pages and report success.
+  // RocksDB tries nothing again by itself: after a failed sync the kernel may have dropped the
+  // pages and report success, and after a full disk GoOn looks for room first. RocksDB 7.8 takes
+  // only a full disk for an error worth another try, so this line guards against others to come.
   db.max_bgerror_resume_count = 0;
   // Every row that counts is in the log.
   db.avoid_flush_during_shutdown = true;

@@ -125,6 +125,19 @@ TEST_F(ScrubberTest, AClockThatWentBackBeginsNoRound) {
   EXPECT_EQ(Read(), 0);
 }
 
+TEST(Scrubber, WaitsNoLongerThanAnInterval) {
+  using std::chrono::hours;
+  struct Case {
+    const char* what;
+    int hours_since, wait;
+  };
+  for (const Case& c :
+       {Case{"just begun", 0, 168}, Case{"on its way", 100, 68}, Case{"due", 168, 0},
+        Case{"long overdue", 1000, 0}, Case{"the clock was set back a year", -8760, 168}}) {
+    EXPECT_EQ(Scrubber::UntilNextRound(hours(168), hours(c.hours_since)), hours(c.wait)) << c.what;
+  }
+}
+
 TEST_F(ScrubberTest, NeverIsNever) {
   Start(0);
   FinishTasks();
