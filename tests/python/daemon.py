@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -31,7 +32,8 @@ class Daemon:
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     def start(self, config: str = "") -> None:
-        """Returns when the daemon says that it is ready. `config`: YAML."""
+        """Returns when the daemon says that it is ready. `config`: YAML. Errors: RuntimeError, with
+        the daemon's last words, when it ends instead."""
         self._config.write_text(config)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,8 +52,22 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        while b"READY=1" not in self._notify.recv(4096):
-            pass
+        self._await_ready(self._process)
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        ended = os.pidfd_open(process.pid)
+        try:
+            while True:
+                ready, _, _ = select.select([self._notify, ended], [], [])
+                if self._notify not in ready:
+                    break
+                if b"READY=1" in self._notify.recv(4096):
+                    return
+        finally:
+            os.close(ended)
+        self._process = None
+        words = self._log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{BINARY} ended with {process.wait()} before it was ready: {words}")
 
     def kill(self) -> None:
         assert self._process is not None
