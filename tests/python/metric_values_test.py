@@ -8,7 +8,7 @@ import unittest
 
 import numpy as np
 
-from ckptd.internal.metric_values import is_integer, to_number
+from ckptd.internal.metric_values import is_integer, to_number, to_numbers
 
 
 class Tensor:
@@ -56,9 +56,16 @@ class MetricValues(unittest.TestCase):
             ([1.0], "builtins.list"),
             (np.complex64(1), "no real number"),
             (decimal.Decimal("0.5"), "decimal.Decimal"),
+            (10**400, "'m' is a whole number beyond every float"),
         ):
             with self.subTest(value=repr(value)), self.assertRaisesRegex(TypeError, words):
                 to_number("m", value)
+
+    def test_logs_are_a_dict_or_none(self) -> None:
+        self.assertEqual(to_numbers(None), {})
+        self.assertEqual(to_numbers({7: np.float32(0.5)}), {"7": 0.5})  # type: ignore[dict-item]
+        with self.assertRaisesRegex(TypeError, "logs is a builtins.list, not a dict"):
+            to_numbers([0.5])  # type: ignore[arg-type]
 
     def test_only_whole_numbers_that_fit_travel_as_such(self) -> None:
         for value, expected in ((1, True), (1.0, False), (2**63 - 1, True), (2**63, False)):

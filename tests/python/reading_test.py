@@ -79,8 +79,14 @@ class Reading(DaemonTestCase):
         self.assertEqual(len(history["loss"].epoch_ends()), 0)
         self.assertEqual(len(history["val_loss"].epoch_ends()), 3)
         self.assertEqual(history._repr_html_().count("<circle"), 8)  # four checkpoints, two metrics
-        with self.assertRaisesRegex(KeyError, "no metric 'val_los'"):
+        self.assertEqual(list(self.client.history("r", "val_acc")), ["val_acc"])
+        with self.assertRaisesRegex(KeyError, "no metric 'val_los'; did you mean 'val_loss'"):
             self.client.history("r", ["val_los"])
+
+    def test_a_closed_client_says_so(self) -> None:
+        self.client.close()
+        with self.assertRaisesRegex(ckptd.ClosedError, "the Client is closed"):
+            self.client.best("r")
 
     def test_no_model_of_a_known_kind(self) -> None:
         with self.assertRaisesRegex(TypeError, "a dict is neither a Keras model nor"):
@@ -96,6 +102,7 @@ class Files(unittest.TestCase):
             "cut": good[:-1],
             "length": b"\xff" * 8 + good[8:],
             "json": good[:8] + b"[" + good[9:],
+            "no json": good[:9] + b"'" + good[10:],
             "text": good.replace(b"I16", b"I61"),
             "shape": good.replace(b"[4]", b"[5]"),
             "offsets": good.replace(b"[0,8]", b"[8,0]"),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import unittest
-from typing import Callable
+from typing import Any, Callable
 from unittest import mock
 
 import numpy as np
@@ -55,6 +55,35 @@ class Errors(RunTestCase):
         self.epochs(run, [0.2], first=1)
         run.close()
         self.assertEqual(list(self.daemon.files("r")), ["w-02"])
+
+    def test_contents_that_cannot_be_stored_are_named(self) -> None:
+        contents: list[tuple[str, Any]] = [
+            ("part 'weights' is a NoneType", None),
+            ("part 'a' is a str", {"a": "text"}),
+            ("gave no parts", {}),
+            ("a part is called 1", {1: b"w"}),
+            (r"part '\.\./a' is not allowed", {"../a": b"w"}),
+            ("part 'weights' is an array of Python objects", np.array([object()])),
+        ]
+        with self.run_of(BEST) as run:
+            for words, content in contents:
+                run.on_epoch_end(0, {"val_loss": 1}, weights=lambda save, w=content: w)  # type: ignore[misc]
+                with self.subTest(words), self.assertRaisesRegex(ckptd.SaveError, words):
+                    run.flush()
+            strided = memoryview(b"a-b-c-")[::2]
+            run.on_epoch_end(0, {"val_loss": 1}, weights=lambda save: strided)
+        self.assertEqual(self.daemon.files("r"), {"w-01": b"abc"})
+
+    def test_an_epoch_is_a_whole_number(self) -> None:
+        with self.run_of(BEST) as run:
+            for error, words, epoch in (
+                (TypeError, "epoch is 1.5; it must be a whole number", 1.5),
+                (TypeError, "epoch is '1'", "1"),
+                (ValueError, "epoch is -1", -1),
+            ):
+                with self.subTest(epoch=epoch), self.assertRaisesRegex(error, words):
+                    run.on_epoch_end(epoch, {})  # type: ignore[arg-type]
+            run.on_epoch_end(np.int64(1), {"val_loss": 1})  # type: ignore[arg-type]
 
     def test_a_newer_process_fences_this_one(self) -> None:
         run = self.run_of(BEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 from ckptd.checkpoint import Checkpoint
 from ckptd.client import Client
@@ -18,6 +18,7 @@ from ckptd.errors import (
     UnavailableError,
 )
 from ckptd.history import Checkpoints, History, Series
+from ckptd.internal.arguments import suggests_arguments
 from ckptd.policy import CheckpointPolicy, StorageOptions
 from ckptd.run import Run
 from ckptd.version import __version__
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 
+@suggests_arguments
 def best(
     run: str, metric: str = "", *, mode: str = "", policy: str = "", server: Optional[str] = None
 ) -> Checkpoint:
@@ -53,6 +55,7 @@ def best(
     return Client(server).best(run, metric, mode=mode, policy=policy)
 
 
+@suggests_arguments
 def checkpoints(
     run: Optional[str] = None,
     *,
@@ -64,8 +67,12 @@ def checkpoints(
     return Client(server).checkpoints(run, filter=filter, order_by=order_by)
 
 
+@suggests_arguments
 def history(
-    run: str, metrics: Optional[Sequence[str]] = None, *, server: Optional[str] = None
+    run: str,
+    metrics: Union[str, Sequence[str], None] = None,
+    *,
+    server: Optional[str] = None,
 ) -> History:
     """The recorded metrics of a run; see Client.history."""
     return Client(server).history(run, metrics)

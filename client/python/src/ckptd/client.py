@@ -10,8 +10,9 @@ import grpc
 
 from ckptd import v1
 from ckptd.checkpoint import Checkpoint
+from ckptd.errors import ClosedError
 from ckptd.history import Checkpoints, History, HistoryBuilder
-from ckptd.internal.arguments import suggests_arguments
+from ckptd.internal.arguments import check_type, suggests_arguments
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.rpc_status import from_grpc
 
@@ -28,11 +29,13 @@ class Client:
         each call but downloads, seconds."""
         self.server = server_or_default(server)
         self._timeout = timeout
+        self._closed = False
         self._control = make_channel(self.server, bulk=False)
         self._bulk = make_channel(self.server, bulk=True)
         self._download = callable_for(self._bulk, "WeightService", "Download")
 
     def close(self) -> None:
+        self._closed = True
         self._control.close()
         self._bulk.close()
 
@@ -47,6 +50,7 @@ class Client:
     ) -> None:
         self.close()
 
+    @suggests_arguments
     def runs(self, filter: str = "") -> Iterator[v1.Run]:
         """In the order of their names; see v1.ListRunsRequest.filter."""
         request = v1.ListRunsRequest(filter=filter, page_size=_PAGE_SIZE)
@@ -61,6 +65,7 @@ class Client:
         answer: v1.Run = self._ask("GetRun", v1.GetRunRequest(name=_run_name(run)))
         return answer
 
+    @suggests_arguments
     def checkpoints(
         self, run: Optional[str] = None, *, filter: str = "", order_by: str = ""
     ) -> Checkpoints:
@@ -74,11 +79,13 @@ class Client:
         )
         return Checkpoints(lambda: self._pages_of_checkpoints(request))
 
+    @suggests_arguments
     def checkpoint(self, run: str, id: Union[str, int] = "latest") -> Checkpoint:
         """`id`: a number, "latest", "best" or "best:POLICY"."""
         request = v1.GetCheckpointRequest(name=f"{_run_name(run)}/checkpoints/{id}")
         return Checkpoint(self, self._ask("GetCheckpoint", request))
 
+    @suggests_arguments
     def best(self, run: str, metric: str = "", *, mode: str = "", policy: str = "") -> Checkpoint:
         """See v1.GetBestCheckpointRequest."""
         request = v1.GetBestCheckpointRequest(
@@ -86,8 +93,11 @@ class Client:
         )
         return Checkpoint(self, self._ask("GetBestCheckpoint", request))
 
-    def history(self, run: str, metrics: Optional[Sequence[str]] = None) -> History:
+    @suggests_arguments
+    def history(self, run: str, metrics: Union[str, Sequence[str], None] = None) -> History:
         """The recorded metrics of a run, or those of them that are named."""
+        if isinstance(metrics, str):
+            metrics = [metrics]
         builder = HistoryBuilder(run, metrics)
         request = v1.ListEventsRequest(parent=_run_name(run), page_size=_PAGE_SIZE)
         while True:
@@ -110,6 +120,8 @@ class Client:
             request.page_token = page.next_page_token
 
     def _ask(self, method: str, request: Any) -> Any:
+        if self._closed:
+            raise ClosedError("the Client is closed", code="FAILED_PRECONDITION")
         try:
             return callable_for(self._control, "CatalogService", method)(
                 request, timeout=self._timeout
@@ -119,4 +131,5 @@ class Client:
 
 
 def _run_name(run: str) -> str:
+    check_type("run", run, str)
     return run if run.startswith("runs/") else f"runs/{run}"

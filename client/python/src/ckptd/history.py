@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -115,6 +116,7 @@ class HistoryBuilder:
 
     def __init__(self, run: str, metrics: Optional[Sequence[str]]) -> None:
         self._run = run
+        self._names: set[str] = set()  # of all metrics there are
         self._wanted = None if metrics is None else list(metrics)
         self._rows: dict[str, list[tuple[int, int, int, float]]] = {
             name: [] for name in self._wanted or ()
@@ -123,15 +125,18 @@ class HistoryBuilder:
     def add(self, recorded: v1.RecordedEvent) -> None:
         event = recorded.event
         batch = event.batch if event.kind == v1.Event.KIND_BATCH_END else -1
+        self._names.update(recorded.metrics)
         for name, value in recorded.metrics.items():
             if self._wanted is None or name in self._rows:
                 self._rows.setdefault(name, []).append((event.seq, event.epoch, batch, value))
 
     def build(self, checkpoints: list[Checkpoint]) -> History:
         """Errors: KeyError for a metric that was asked for and never recorded."""
-        missing = [name for name, rows in self._rows.items() if not rows]
-        if missing:
-            raise KeyError(f"run {self._run!r} has no metric {missing[0]!r}")
+        for name, rows in self._rows.items():
+            if not rows:
+                close = difflib.get_close_matches(name, list(self._names), n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise KeyError(f"run {self._run!r} has no metric {name!r}{hint}")
         names = self._wanted if self._wanted is not None else sorted(self._rows)
         return History(self._run, {name: _series(self._rows[name]) for name in names}, checkpoints)
 

@@ -11,6 +11,7 @@ with ckptd.Run("digits", policies=[policy], weights=serialize) as run:
 
 from __future__ import annotations
 
+import operator
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,13 @@ from typing import Any, Callable, Optional, Union
 from ckptd import v1
 from ckptd.errors import ClosedError, Error, UnavailableError, make_error
 from ckptd.internal import exit_guard
-from ckptd.internal.arguments import suggests_arguments
+from ckptd.internal.arguments import (
+    check_at_least,
+    check_list,
+    check_type,
+    check_word,
+    suggests_arguments,
+)
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.late_decisions import LateDecisions, Moment
 from ckptd.internal.local_link import LocalLinks
@@ -102,14 +109,27 @@ class Run:
         on_committed: called on an upload thread for every checkpoint, its bytes still at hand.
         on_lost: called by `close` for every moment that was kept and that no daemon decided on.
 
-        Errors: UnavailableError, InvalidArgumentError, and those of TrainingService.Train.
+        Errors: UnavailableError, InvalidArgumentError, and those of TrainingService.Train;
+        TypeError and ValueError for arguments.
         """
-        if on_unavailable not in ("raise", "warn"):
-            raise ValueError(f'on_unavailable is {on_unavailable!r}; it must be "raise" or "warn"')
-        if when_busy not in ("wait", "skip"):
-            raise ValueError(f'when_busy is {when_busy!r}; it must be "wait" or "skip"')
-        if start not in _STARTS:
-            raise ValueError(f"start is {start!r}; it must be one of {', '.join(_STARTS)}")
+        check_type("run", run, str)
+        check_word("on_unavailable", on_unavailable, ("raise", "warn"))
+        check_word("when_busy", when_busy, ("wait", "skip"))
+        check_word("start", start, _STARTS)
+        check_list("policies", policies, CheckpointPolicy)
+        check_list("policy_names", policy_names, str)
+        for key, value in (labels or {}).items():
+            check_type("a label", key, str)
+            check_type(f"label {key!r}", value, str)
+        if weights is not None and not callable(weights):
+            raise TypeError(f"weights is {weights!r:.80}; it must be a function that gives them")
+        check_at_least("exit_timeout", exit_timeout, 0)
+        check_at_least(
+            "reconnect_timeout", 0 if reconnect_timeout is None else reconnect_timeout, 0
+        )
+        check_at_least("max_buffered_events", max_buffered_events, 1)
+        check_at_least("max_buffered_bytes", max_buffered_bytes, 0)
+        check_at_least("max_uploads", max_uploads, 1)
         self._process = os.getpid()
         self._server = server_or_default(server)
         self._warns = on_unavailable == "warn"
@@ -209,16 +229,24 @@ class Run:
         self._epoch = event.epoch
         self._report(event, {}, Ask.NEVER, None)
 
+    @suggests_arguments
     def on_batch_end(
-        self, batch: int, logs: Mapping[str, Any], weights: Optional[WeightsCallback] = None
+        self,
+        batch: int,
+        logs: Optional[Mapping[str, Any]],
+        weights: Optional[WeightsCallback] = None,
     ) -> v1.Decision:
         event = v1.Event(
             kind=v1.Event.KIND_BATCH_END, epoch=self._epoch, batch=_index("batch", batch)
         )
         return self._report(event, logs, Ask.IF_DUE, weights)
 
+    @suggests_arguments
     def on_epoch_end(
-        self, epoch: int, logs: Mapping[str, Any], weights: Optional[WeightsCallback] = None
+        self,
+        epoch: int,
+        logs: Optional[Mapping[str, Any]],
+        weights: Optional[WeightsCallback] = None,
     ) -> v1.Decision:
         event = v1.Event(kind=v1.Event.KIND_EPOCH_END, epoch=_index("epoch", epoch))
         return self._report(event, logs, Ask.ALWAYS, weights)
@@ -327,7 +355,7 @@ class Run:
     def _report(
         self,
         event: v1.Event,
-        logs: Mapping[str, Any],
+        logs: Optional[Mapping[str, Any]],
         ask: Ask,
         weights: Optional[WeightsCallback],
     ) -> v1.Decision:
@@ -440,7 +468,10 @@ def _only_epochs(policies: Sequence[v1.CheckpointPolicy]) -> bool:
 
 
 def _index(what: str, value: Any) -> int:
-    number = int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is {value!r:.80}; it must be a whole number") from None
     if not 0 <= number <= _MAX_INDEX:
         raise ValueError(f"{what} is {number}, not within 0 to 2^53")
     return number

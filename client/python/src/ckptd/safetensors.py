@@ -50,6 +50,15 @@ _SIZES = {
 _ALIGNMENT = 8
 _MAX_HEADER = 100_000_000
 _LENGTH = struct.Struct("<Q")
+# What reading a header raises that is none.
+_MALFORMED = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    UnicodeDecodeError,
+    RecursionError,
+    json.JSONDecodeError,
+)
 
 
 class Content:
@@ -134,7 +143,7 @@ def entries(content: Any) -> tuple[dict[str, Entry], dict[str, str]]:
         metadata = header.pop(METADATA, {})
         stored = {name: _entry(view[begin:], name, entry) for name, entry in header.items()}
         return stored, {str(key): str(value) for key, value in metadata.items()}
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"no safetensors file: its header is malformed ({error!r})") from None
 
 

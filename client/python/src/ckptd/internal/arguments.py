@@ -1,11 +1,12 @@
-"""Wrong argument names are answered with the closest right one."""
+"""Arguments: wrong names are answered with the closest right one, wrong values by their own."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import inspect
-from collections.abc import Iterable
+import numbers
+from collections.abc import Collection, Iterable
 from typing import Any, Callable, TypeVar, cast
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -31,6 +32,34 @@ def suggests_arguments(function: _Function) -> _Function:
         return function(*args, **kwargs)
 
     return cast(_Function, checked)
+
+
+def check_type(what: str, value: Any, kind: type) -> None:
+    """Errors: TypeError."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} is {value!r:.80}; it must be a {kind.__name__}")
+
+
+def check_word(what: str, value: Any, words: Collection[str]) -> None:
+    """Errors: ValueError."""
+    if value not in words:
+        raise ValueError(f"{what} is {value!r:.80}; it must be one of {', '.join(words)}")
+
+
+def check_list(what: str, values: Any, kind: type) -> None:
+    """Errors: TypeError, for one alone, too."""
+    if isinstance(values, (str, kind)) or not isinstance(values, Iterable):
+        raise TypeError(f"{what} is {values!r:.80}; it must be a list of {kind.__name__}")
+    for value in values:
+        check_type(f"one of {what}", value, kind)
+
+
+def check_at_least(what: str, value: Any, least: int) -> None:
+    """Errors: TypeError, ValueError."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{what} is {value!r:.80}; it must be a number")
+    if not float(value) >= least:
+        raise ValueError(f"{what} is {value}; it must be {least} or more")
 
 
 def constructor_suggests_arguments(cls: _Class) -> _Class:

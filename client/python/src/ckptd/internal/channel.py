@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Optional
 
 import grpc
@@ -12,6 +13,7 @@ from ckptd.errors import ClosedError
 
 _DEFAULT_SERVER = "127.0.0.1:7070"
 _UNIX_PREFIX = "unix:"
+_SERVER = re.compile(r"unix:.+|(\[[^\s/\]]+\]|[^\s/:]+):[0-9]{1,5}")
 # A page of 1,000 checkpoints is large, a chunk is not.
 _MAX_CONTROL_MESSAGE = 64 << 20
 _MAX_BULK_MESSAGE = 8 << 20
@@ -35,8 +37,13 @@ def fork_hint() -> str:
 
 
 def server_or_default(server: Optional[str]) -> str:
-    """`server`, or else $CKPT_SERVER, or else 127.0.0.1:7070."""
-    return server or os.environ.get("CKPT_SERVER") or _DEFAULT_SERVER
+    """`server`, or else $CKPT_SERVER, or else 127.0.0.1:7070. Errors: ValueError for what names no
+    server: gRPC would look for one all the same, on a port of its own choice."""
+    if not server:
+        server = os.environ.get("CKPT_SERVER") or _DEFAULT_SERVER
+    if not (isinstance(server, str) and _SERVER.fullmatch(server)):
+        raise ValueError(f"server is {server!r}; it must be HOST:PORT or unix:PATH")
+    return server
 
 
 def make_channel(server: str, *, bulk: bool) -> grpc.Channel:

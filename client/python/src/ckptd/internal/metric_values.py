@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -18,9 +19,11 @@ def to_number(name: str, value: Any) -> Number:
     element. Errors: TypeError, which names the metric and what it is."""
     if isinstance(value, (bool, np.bool_)):
         return int(value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, float):
         return value
     if isinstance(value, numbers.Integral):
+        if abs(int(value)) > sys.float_info.max:
+            raise TypeError(f"metric {name!r} is a whole number beyond every float")
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
@@ -39,8 +42,11 @@ def to_number(name: str, value: Any) -> Number:
     raise TypeError(f"metric {name!r} is {_describe(value)}, which is no number")
 
 
-def to_numbers(logs: Mapping[str, Any]) -> dict[str, Number]:
-    return {str(name): to_number(str(name), value) for name, value in logs.items()}
+def to_numbers(logs: Optional[Mapping[str, Any]]) -> dict[str, Number]:
+    """None, as some callbacks are given, has no metrics. Errors: as to_number."""
+    if not isinstance(logs, (Mapping, type(None))):
+        raise TypeError(f"logs is {_describe(logs)}, not a dict of numbers by the metrics' names")
+    return {str(name): to_number(str(name), value) for name, value in (logs or {}).items()}
 
 
 def is_integer(value: Number) -> bool:
@@ -54,7 +60,7 @@ def _plain(name: str, value: Any) -> Any:
     raise TypeError(f"metric {name!r} is {_describe(value)}, which is no real number")
 
 
-def _size(value: Any) -> Union[int, None]:
+def _size(value: Any) -> Optional[int]:
     shape = getattr(value, "shape", None)
     if shape is None:
         return None

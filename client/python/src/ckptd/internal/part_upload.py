@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 import grpc
 
 from ckptd import v1
-from ckptd.errors import Error, make_error
+from ckptd.errors import make_error
 from ckptd.internal.crc32c import crc32c
 from ckptd.internal.digests import content_digest
 from ckptd.internal.rpc_status import from_grpc

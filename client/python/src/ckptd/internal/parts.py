@@ -56,6 +56,8 @@ class Snapshot:
         pool.expect(len(named))
         try:
             for name, content in named.items():
+                if not isinstance(name, str):
+                    raise TypeError(f"a part is called {name!r:.80}; parts have names of text")
                 self.parts.append(self._hold(name, content))
         except BaseException:
             self.release()
@@ -78,11 +80,15 @@ class Snapshot:
                 self._pool.give_back(part.slot)
 
     def _hold(self, name: str, content: PartContent) -> Part:
+        if isinstance(content, memoryview) and not content.c_contiguous:
+            content = content.tobytes()
         if isinstance(content, bytes):
             return Part(name, memoryview(content))
         if isinstance(content, (bytearray, memoryview)):
             content = np.frombuffer(content, dtype=np.uint8)
         if isinstance(content, np.ndarray):
+            if content.dtype.hasobject:
+                raise TypeError(f"part {name!r} is an array of Python objects, not of numbers")
             return self._fill(name, content, content.nbytes)
         return self._fill(name, content, _size_of(name, content))
 
