@@ -85,6 +85,27 @@ class Errors(RunTestCase):
                     run.on_epoch_end(epoch, {})  # type: ignore[arg-type]
             run.on_epoch_end(np.int64(1), {"val_loss": 1})  # type: ignore[arg-type]
 
+    def test_an_interrupted_save_is_given_up_and_training_may_go_on(self) -> None:
+        def interrupt(save: v1.Checkpoint) -> bytes:
+            raise KeyboardInterrupt
+
+        with self.run_of(BEST) as run:
+            with self.assertRaises(KeyboardInterrupt):
+                run.on_epoch_end(0, {"val_loss": 0.1}, weights=interrupt)
+            self.epochs(run, [0.2], first=1)  # its rank was given back
+        self.assertEqual(list(self.daemon.files("r")), ["w-02"])
+
+    def test_events_come_one_at_a_time(self) -> None:
+        with self.run_of(BEST) as run:
+
+            def again(save: v1.Checkpoint) -> bytes:
+                with self.assertRaisesRegex(RuntimeError, "another event .* is under way"):
+                    run.on_epoch_end(1, {"val_loss": 0.1})
+                return b"w"
+
+            run.on_epoch_end(0, {"val_loss": 0.5}, weights=again)
+        self.assertEqual(self.daemon.files("r"), {"w-01": b"w"})
+
     def test_a_newer_process_fences_this_one(self) -> None:
         run = self.run_of(BEST)
         with self.run_of(BEST):

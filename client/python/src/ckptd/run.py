@@ -11,8 +11,8 @@ with ckptd.Run("digits", policies=[policy], weights=serialize) as run:
 
 from __future__ import annotations
 
-import operator
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -26,12 +26,13 @@ from ckptd.internal.arguments import (
     check_list,
     check_type,
     check_word,
+    index,
     suggests_arguments,
 )
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.late_decisions import LateDecisions, Moment
 from ckptd.internal.local_link import LocalLinks
-from ckptd.internal.metric_values import to_numbers
+from ckptd.internal.metric_values import Number, to_numbers
 from ckptd.internal.parts import Parts, Snapshot
 from ckptd.internal.slots import SlotPool
 from ckptd.internal.train_session import Ask, SessionOptions, TrainSession
@@ -53,7 +54,6 @@ _STARTS = {
 _PATIENCE = 600.0
 _NEVER_SEEN_TIMEOUT = 5.0
 _ALWAYS_QUIET = 2**63 - 1
-_MAX_INDEX = 2**53
 
 
 class Run:
@@ -141,6 +141,7 @@ class Run:
         self._policies = [policy.to_message() for policy in policies]
         self._epoch = 0  # of the newest epoch begin
         self._closed = False
+        self._reporting = threading.Lock()  # held by the event that is under way
         self._on_lost = on_lost
         self._late = LateDecisions(max_buffered_bytes)
         self._pool = SlotPool(max_uploads)
@@ -219,13 +220,14 @@ class Run:
     # ---- Events. Each returns once it is on its way; where a decision is due, once it has been
     # decided and the weights have been taken (not uploaded). The Decision is empty (no policies)
     # when no policy acted, or when on_unavailable is "warn" and the daemon is away. Errors:
-    # FencedError, UnavailableError, TypeError (a metric that is no number), ClosedError.
+    # FencedError, UnavailableError, TypeError (a metric that is no number), ClosedError,
+    # RuntimeError (another event is under way, in a thread or in the weights callback).
 
     def on_train_begin(self) -> None:
         self._report(v1.Event(kind=v1.Event.KIND_TRAIN_BEGIN), {}, Ask.NEVER, None)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        event = v1.Event(kind=v1.Event.KIND_EPOCH_BEGIN, epoch=_index("epoch", epoch))
+        event = v1.Event(kind=v1.Event.KIND_EPOCH_BEGIN, epoch=index("epoch", epoch))
         self._epoch = event.epoch
         self._report(event, {}, Ask.NEVER, None)
 
@@ -237,7 +239,7 @@ class Run:
         weights: Optional[WeightsCallback] = None,
     ) -> v1.Decision:
         event = v1.Event(
-            kind=v1.Event.KIND_BATCH_END, epoch=self._epoch, batch=_index("batch", batch)
+            kind=v1.Event.KIND_BATCH_END, epoch=self._epoch, batch=index("batch", batch)
         )
         return self._report(event, logs, Ask.IF_DUE, weights)
 
@@ -248,7 +250,7 @@ class Run:
         logs: Optional[Mapping[str, Any]],
         weights: Optional[WeightsCallback] = None,
     ) -> v1.Decision:
-        event = v1.Event(kind=v1.Event.KIND_EPOCH_END, epoch=_index("epoch", epoch))
+        event = v1.Event(kind=v1.Event.KIND_EPOCH_END, epoch=index("epoch", epoch))
         return self._report(event, logs, Ask.ALWAYS, weights)
 
     def on_train_end(self) -> None:
@@ -360,7 +362,20 @@ class Run:
         weights: Optional[WeightsCallback],
     ) -> v1.Decision:
         self._check_usable()
-        numbers = to_numbers(logs)
+        if not self._reporting.acquire(blocking=False):
+            raise RuntimeError("another event of this Run is under way: they come one at a time")
+        try:
+            return self._report_alone(event, to_numbers(logs), ask, weights)
+        finally:
+            self._reporting.release()
+
+    def _report_alone(
+        self,
+        event: v1.Event,
+        numbers: Mapping[str, Number],
+        ask: Ask,
+        weights: Optional[WeightsCallback],
+    ) -> v1.Decision:
         event.time_unix_nanos = time.time_ns()
         weights = weights or self._weights
         try:
@@ -385,6 +400,9 @@ class Run:
                 snapshot = self._take_snapshot(save, weights)
             except Exception as error:
                 self._give_up(save, error)
+            except BaseException:  # Ctrl-C, most likely: training may go on, this save does not
+                self._uploader.skip(save.name, "it was interrupted")
+                raise
             else:
                 self._uploader.upload(save.name, snapshot)
 
@@ -465,13 +483,3 @@ class Run:
 
 def _only_epochs(policies: Sequence[v1.CheckpointPolicy]) -> bool:
     return bool(policies) and not any(p.save_freq.HasField("number_value") for p in policies)
-
-
-def _index(what: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{what} is {value!r:.80}; it must be a whole number") from None
-    if not 0 <= number <= _MAX_INDEX:
-        raise ValueError(f"{what} is {number}, not within 0 to 2^53")
-    return number

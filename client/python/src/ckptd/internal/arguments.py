@@ -6,8 +6,11 @@ import difflib
 import functools
 import inspect
 import numbers
+import operator
 from collections.abc import Collection, Iterable
 from typing import Any, Callable, TypeVar, cast
+
+_MAX_INDEX = 2**53
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type)
@@ -60,6 +63,17 @@ def check_at_least(what: str, value: Any, least: int) -> None:
         raise TypeError(f"{what} is {value!r:.80}; it must be a number")
     if not float(value) >= least:
         raise ValueError(f"{what} is {value}; it must be {least} or more")
+
+
+def index(what: str, value: Any) -> int:
+    """Of an epoch or a batch. Errors: TypeError, ValueError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is {value!r:.80}; it must be a whole number") from None
+    if not 0 <= number <= _MAX_INDEX:
+        raise ValueError(f"{what} is {number}, not within 0 to 2^53")
+    return number
 
 
 def constructor_suggests_arguments(cls: _Class) -> _Class:
