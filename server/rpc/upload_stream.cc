@@ -1,8 +1,12 @@
 #include "server/rpc/upload_stream.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "server/rpc/grpc_status.h"
 #include "storage/base/digest.h"
@@ -11,8 +15,28 @@
 namespace ckpt::server {
 namespace {
 
-// A sender that moves nothing for so long loses its place, so that its share of the budget serves
-// others. What it has sent stays and can be resumed.
+size_t SizeOf(std::span<const std::string_view> pieces) {
+  size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  return size;
+}
+
+uint32_t Crc32cOf(std::span<const std::string_view> pieces) {
+  uint32_t crc = 0;
+  for (const std::string_view piece : pieces) crc = Crc32c(piece, crc);
+  return crc;
+}
+
+std::vector<std::string_view> WithoutPrefix(std::span<const std::string_view> pieces,
+                                            size_t prefix) {
+  std::vector<std::string_view> rest;
+  for (const std::string_view piece : pieces) {
+    const size_t skipped = std::min(prefix, piece.size());
+    prefix -= skipped;
+    if (skipped < piece.size()) rest.push_back(piece.substr(skipped));
+  }
+  return rest;
+}
 
 }  // namespace
 
@@ -85,26 +109,29 @@ void UploadStream::Arrived(bool ok) {
   read_wanted_ = false;
   ++reads_;
   if (ok && !closing_) {
-    const v1::UploadRequest& request = requests_[reading_];
-    switch (request.message_case()) {
-      case v1::UploadRequest::kStart:
-        OnStart(request.start());
-        break;
-      case v1::UploadRequest::kChunk:
-        reading_ ^= 1;
-        ReadNext();
-        OnChunk(request.chunk());
-        break;
-      case v1::UploadRequest::kFinish:
-        OnFinish(request.finish());
-        break;
-      default:
-        Close(ProtocolViolation("the message holds none of start, chunk, finish"));
-    }
+    grpc::ByteBuffer& buffer = requests_[reading_];
+    const auto message = UploadMessage::Parse(buffer);
+    buffer.Clear();
+    message.ok() ? OnMessage(*message) : Close(message.status());
   } else if (!ok) {
     Close(ProtocolViolation("the stream ended without finish; what came can be resumed"));
   }
   Release();
+}
+
+void UploadStream::OnMessage(const UploadMessage& message) {
+  switch (message.request().message_case()) {
+    case v1::UploadRequest::kStart:
+      return OnStart(message.request().start());
+    case v1::UploadRequest::kChunk:
+      reading_ ^= 1;
+      ReadNext();
+      return OnChunk(message);
+    case v1::UploadRequest::kFinish:
+      return OnFinish(message.request().finish());
+    default:
+      return Close(ProtocolViolation("the message holds none of start, chunk, finish"));
+  }
 }
 
 void UploadStream::WatchIdle() {
@@ -143,7 +170,7 @@ void UploadStream::Opened(int64_t offset, absl::StatusOr<UploadTarget> opened) {
   if (!opened->finished.has_value()) return OpenPart(offset);
   v1::UploadResponse response;
   *response.mutable_finished() = *std::move(opened->finished);
-  Respond(std::move(response));
+  Respond(response);
   Close(absl::OkStatus());
 }
 
@@ -157,42 +184,44 @@ void UploadStream::OpenPart(int64_t offset) {
   v1::UploadResponse response;
   response.mutable_started()->set_offset(writer_->offset());
   response.mutable_started()->set_max_chunk_bytes(context_.limits.max_chunk_bytes());
-  Respond(std::move(response));
+  Respond(response);
   ReadNext();
 }
 
 // ---- Chunks.
 
-void UploadStream::OnChunk(const v1::UploadChunk& chunk) {
+void UploadStream::OnChunk(const UploadMessage& message) {
   if (writer_ == nullptr) return Close(ProtocolViolation("a chunk came where none was due"));
-  if (absl::Status status = Append(chunk); !status.ok()) return Close(std::move(status));
-  context_.metrics.upload_bytes.Add(static_cast<double>(chunk.data().size()));
+  absl::Status status = Append(message.request().chunk(), message.data());
+  if (!status.ok()) return Close(std::move(status));
+  context_.metrics.upload_bytes.Add(static_cast<double>(SizeOf(message.data())));
   if (writer_->persisted() == persisted_) return;
   persisted_ = writer_->persisted();
   v1::UploadResponse response;
   response.mutable_progress()->set_persisted(persisted_);
-  Respond(std::move(response));
+  Respond(response);
 }
 
-absl::Status UploadStream::Append(const v1::UploadChunk& chunk) {
-  std::string_view data = chunk.data();
+absl::Status UploadStream::Append(const v1::UploadChunk& chunk,
+                                  std::span<const std::string_view> data) {
+  const size_t bytes = SizeOf(data);
   const auto limit = static_cast<uint64_t>(context_.limits.max_chunk_bytes());
-  if (data.size() > limit) return LimitExceeded("bytes of one chunk", limit, data.size());
-  if (data.empty()) return FieldInvalid("chunk.data", "", "a chunk has at least one byte");
+  if (bytes > limit) return LimitExceeded("bytes of one chunk", limit, bytes);
+  if (bytes == 0) return FieldInvalid("chunk.data", "", "a chunk has at least one byte");
   if (chunk.offset() < 0 || chunk.offset() > writer_->offset()) {
     return OffsetMismatch(writer_->offset(), chunk.offset());
   }
-  if (Crc32c(data) != chunk.crc32c()) return ChunkCorrupt(chunk.offset());
+  if (Crc32cOf(data) != chunk.crc32c()) return ChunkCorrupt(chunk.offset());
   const auto known = static_cast<size_t>(writer_->offset() - chunk.offset());
-  if (known >= data.size()) return absl::OkStatus();
-  data.remove_prefix(known);
-  const int64_t size = writer_->offset() + static_cast<int64_t>(data.size());
+  if (known >= bytes) return absl::OkStatus();
+  const int64_t size = chunk.offset() + static_cast<int64_t>(bytes);
   if (size > context_.limits.max_part_bytes()) {
     return LimitExceeded("bytes of one part",
                          static_cast<uint64_t>(context_.limits.max_part_bytes()),
                          static_cast<uint64_t>(size));
   }
-  return writer_->Append({&data, 1});
+  if (known == 0) return writer_->Append(data);
+  return writer_->Append(WithoutPrefix(data, known));
 }
 
 // ---- Finish.
@@ -208,7 +237,7 @@ void UploadStream::OnFinish(const v1::UploadFinish& finish) {
   if (run_ == nullptr) {
     v1::UploadResponse response;
     *response.mutable_finished()->mutable_part() = *std::move(part);
-    Respond(std::move(response));
+    Respond(response);
     return Close(absl::OkStatus());
   }
   run_->FinishPart(target_.save, [self = shared_from_this(), part = *std::move(part)](
@@ -227,15 +256,20 @@ void UploadStream::Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkp
   *finished.mutable_part() = std::move(part);
   finished.mutable_part()->clear_block_digests();
   *finished.mutable_checkpoint() = *std::move(checkpoint);
-  Respond(std::move(response));
+  Respond(response);
   Close(absl::OkStatus());
 }
 
 // ---- Writing.
 
-void UploadStream::Respond(v1::UploadResponse response) {
+void UploadStream::Respond(const v1::UploadResponse& response) {
   if (closing_) return;
-  unsent_.push_back(std::move(response));
+  grpc::ByteBuffer buffer;
+  bool owned = false;
+  const grpc::Status serialized =
+      grpc::SerializationTraits<v1::UploadResponse>::Serialize(response, &buffer, &owned);
+  if (!serialized.ok()) return Close(absl::InternalError(serialized.error_message()));
+  unsent_.push_back(std::move(buffer));
   WriteNext();
 }
 

@@ -4,9 +4,11 @@
 #include <array>
 #include <deque>
 #include <memory>
-#include <string>
+#include <span>
+#include <string_view>
 
 #include "ckpt/v1/weight_service.grpc.pb.h"
+#include "server/rpc/upload_message.h"
 #include "server/run/upload_target.h"
 #include "server/server_context.h"
 
@@ -18,7 +20,7 @@ namespace ckpt::server {
 // Two messages take turns: while one is hashed and written, the next arrives. Each read is started
 // only with bytes of the shared budget in hand, which bounds the memory of all uploads together and
 // slows senders down to what the disk takes.
-class UploadStream final : public grpc::ServerBidiReactor<v1::UploadRequest, v1::UploadResponse>,
+class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                            public std::enable_shared_from_this<UploadStream> {
  public:
   static UploadStream* Start(const ServerContext& context);
@@ -34,18 +36,19 @@ class UploadStream final : public grpc::ServerBidiReactor<v1::UploadRequest, v1:
 
   void ReadNext();
   void Arrived(bool ok);
+  void OnMessage(const UploadMessage& message);
   void Release();
   void WatchIdle();
 
   void OnStart(const v1::UploadStart& start);
   void Opened(int64_t offset, absl::StatusOr<UploadTarget> opened);
   void OpenPart(int64_t offset);
-  void OnChunk(const v1::UploadChunk& chunk);
-  absl::Status Append(const v1::UploadChunk& chunk);
+  void OnChunk(const UploadMessage& message);
+  absl::Status Append(const v1::UploadChunk& chunk, std::span<const std::string_view> data);
   void OnFinish(const v1::UploadFinish& finish);
   void Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkpoint);
 
-  void Respond(v1::UploadResponse response);
+  void Respond(const v1::UploadResponse& response);
   void WriteNext();
   // Ends the call once the responses so far are written.
   void Close(absl::Status status);
@@ -55,12 +58,12 @@ class UploadStream final : public grpc::ServerBidiReactor<v1::UploadRequest, v1:
   std::shared_ptr<UploadStream> self_;  // gRPC's hold; let go in OnDone
 
   // Used on the strand only.
-  std::array<v1::UploadRequest, 2> requests_;
-  size_t reading_ = 0;                     // which of them the next read fills
-  int grants_ = 0;                         // chunks of the budget in hand
-  bool read_wanted_ = false;               // a read is under way or waits for the budget
-  uint64_t reads_ = 0;                     // to tell a stream that moves from one that does not
-  std::deque<v1::UploadResponse> unsent_;  // front is being written
+  std::array<grpc::ByteBuffer, 2> requests_;
+  size_t reading_ = 0;                   // which of them the next read fills
+  int grants_ = 0;                       // chunks of the budget in hand
+  bool read_wanted_ = false;             // a read is under way or waits for the budget
+  uint64_t reads_ = 0;                   // to tell a stream that moves from one that does not
+  std::deque<grpc::ByteBuffer> unsent_;  // front is being written
   bool writing_ = false;
   bool closing_ = false;
   bool ended_ = false;  // Finish was called

@@ -7,7 +7,7 @@
 
 namespace ckpt::server {
 
-grpc::ServerBidiReactor<v1::UploadRequest, v1::UploadResponse>* WeightServiceImpl::Upload(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* WeightServiceImpl::Upload(
     grpc::CallbackServerContext* /*call*/) {
   return UploadStream::Start(context_);
 }

@@ -8,11 +8,16 @@
 
 namespace ckpt::server {
 
-class WeightServiceImpl final : public v1::WeightService::CallbackService {
+// Upload takes its messages unparsed: their bytes go to the disk from where gRPC has put them.
+using WeightServiceBase =
+    v1::WeightService::WithRawCallbackMethod_Upload<v1::WeightService::WithCallbackMethod_Download<
+        v1::WeightService::WithCallbackMethod_DiscardStaged<v1::WeightService::Service>>>;
+
+class WeightServiceImpl final : public WeightServiceBase {
  public:
   explicit WeightServiceImpl(const ServerContext& context) : context_(context) {}
 
-  grpc::ServerBidiReactor<v1::UploadRequest, v1::UploadResponse>* Upload(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Upload(
       grpc::CallbackServerContext* call) override;
   grpc::ServerWriteReactor<v1::DownloadResponse>* Download(
       grpc::CallbackServerContext* call, const v1::DownloadRequest* request) override;

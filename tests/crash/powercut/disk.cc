@@ -85,8 +85,10 @@ std::string WhatIsMissing(const std::string& file_system) {
   return "";
 }
 
-Disk::Disk(const integration::ScratchFolder& folder, const std::string& file_system)
+Disk::Disk(const integration::ScratchFolder& folder, const std::string& file_system,
+           const std::string& options)
     : file_system_(file_system),
+      mount_options_(options.empty() ? "loop" : "loop," + options),
       image_(folder / "image"),
       log_(folder / "disk.log"),
       socket_(folder / "nbd.sock"),
@@ -133,7 +135,7 @@ std::string Disk::Mount() {
   if (!Await([&] { return stat(device_.c_str(), &info) == 0 && info.st_size == kBytes; })) {
     return "nbdfuse does not start\n";
   }
-  const std::vector<std::string> mount = {"mount", "-o", "loop", device_, mount_point_};
+  const std::vector<std::string> mount = {"mount", "-o", mount_options_, device_, mount_point_};
   std::string error = Run(mount);
   if (error.empty() || file_system_ != "ext4") return error;
   // Where writes failed, the journal may end in something that only the check at a machine's start

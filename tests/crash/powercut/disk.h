@@ -22,8 +22,10 @@ std::string WhatIsMissing(const std::string& file_system);
 
 class Disk {
  public:
-  // A new disk in `folder`, formatted. `file_system`: ext4, xfs or btrfs.
-  Disk(const integration::ScratchFolder& folder, const std::string& file_system);
+  // A new disk in `folder`, formatted. `file_system`: ext4, xfs or btrfs. `options`: more of them
+  // for mount(8), such as "notreelog".
+  Disk(const integration::ScratchFolder& folder, const std::string& file_system,
+       const std::string& options = "");
   ~Disk();
 
   // Turns the power on and mounts the file system, checked first if it cannot be mounted as it is.
@@ -44,6 +46,7 @@ class Disk {
   integration::Command Tool(std::vector<std::string> argv) const;
 
   const std::string file_system_;
+  const std::string mount_options_;
   const std::string image_;
   const std::string log_;
   const std::string socket_;

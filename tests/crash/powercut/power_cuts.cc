@@ -41,6 +41,7 @@ constexpr std::chrono::seconds kLongestWait(20);
 
 struct Flags {
   std::string file_system = "ext4";
+  std::string mount_options;
   int cuts = 20;
   uint64_t seed = std::random_device()();
   std::vector<std::string> ways = Ways();
@@ -75,7 +76,7 @@ class PowerCuts {
 
   const Flags& flags_;
   const ScratchFolder folder_;
-  Disk disk_{folder_, flags_.file_system};
+  Disk disk_{folder_, flags_.file_system, flags_.mount_options};
   DaemonProcess daemon_{folder_, {"--config", folder_ / "ckptd.yaml"}, disk_.path() + "/data"};
   std::unique_ptr<Fleet> fleet_;
   int64_t durable_saves_ = 0;
@@ -182,6 +183,7 @@ int Main(int argc, char** argv) {
   app.add_option("--file-system", flags.file_system)
       ->check(CLI::IsMember({"ext4", "xfs", "btrfs"}))
       ->capture_default_str();
+  app.add_option("--mount-options", flags.mount_options, "More options for mount(8)");
   app.add_option("--cuts", flags.cuts)->capture_default_str();
   app.add_option("--seed", flags.seed, "Of the schedule; the default is another each time");
   app.add_option("--way", flags.ways, "How trainers hand over bytes; repeatable")
