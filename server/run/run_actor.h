@@ -98,6 +98,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void DeleteRun(Done done);
 
  private:
+  // From the last part's arrival, or whatever else ends a save, until EndSave.
   struct Finishing {
     std::vector<SaveDone> waiters;
     std::optional<MetricTimer::Timing> timing;
@@ -167,10 +168,10 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   bool welcomed_ = false;                  // whether the session has been sent its Welcome
   std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;
-  std::map<std::string, Finishing, std::less<>> finishing_;  // saves whose parts are being finished
-  std::deque<Departure> departures_;                         // the first is under way
-  std::shared_ptr<RunActor> self_;                           // while open saves must be timed
-  uint64_t watch_generation_ = 0;  // tells a timer whether it is still wanted
+  std::map<std::string, Finishing, std::less<>> finishing_;
+  std::deque<Departure> departures_;  // the first is under way
+  std::shared_ptr<RunActor> self_;    // while open saves must be timed
+  uint64_t watch_generation_ = 0;     // tells a timer whether it is still wanted
 };
 
 }  // namespace ckpt::server

@@ -59,6 +59,9 @@ void RunActor::OpenUpload(std::string id, SaveDone done) {
   PostStrand([this, id = std::move(id), done = std::move(done)]() mutable {
     if (!broken_.ok()) return done(broken_);
     if (const v1::Checkpoint* save = state_.OpenSave(id)) return done(*save);
+    if (const auto ending = finishing_.find(id); ending != finishing_.end()) {
+      return ending->second.waiters.push_back(std::move(done));
+    }
     const bool was_committed = state_.WasCommitted(id);
     PostDisk([this, id = std::move(id), was_committed, done = std::move(done)]() mutable {
       auto checkpoint = services_.store.GetCheckpoint(run_, id);
@@ -137,6 +140,7 @@ void RunActor::Published(const std::string& id, absl::StatusOr<v1::Checkpoint> c
 
 // Step 5.
 void RunActor::CommitPublished(v1::Checkpoint checkpoint) {
+  finishing_.try_emplace(ParseCheckpointName(checkpoint.name())->id);
   storage::RunUpdate update = state_.Commit(checkpoint);
   services_.index.Submit(
       std::move(update), [self = shared_from_this(), checkpoint = std::move(checkpoint)](
@@ -182,6 +186,7 @@ void RunActor::ProjectAndEvict(v1::Checkpoint checkpoint, const storage::ApplyRe
 
 void RunActor::FailSave(const std::string& id, const absl::Status& why) {
   if (state_.OpenSave(id) == nullptr) return;
+  finishing_.try_emplace(id);
   services_.index.Submit(state_.Fail(id), [self = shared_from_this(), id,
                                            why](absl::StatusOr<storage::ApplyResult> result) {
     RunActor* actor = self.get();
@@ -216,8 +221,9 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
 }
 
 // A stream that broke may have taken the outcome with it, so a trainer that is back is told again.
-// Open saves are told when they end.
+// Saves that are open or ending are told when they have ended.
 void RunActor::TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id) {
+  if (finishing_.contains(id)) return;
   OpenUpload(id, [save = CheckpointName(run_, id),
                   session = std::move(session)](absl::StatusOr<v1::Checkpoint> found) {
     if (found.ok() && found->state() == v1::Checkpoint::STATE_SAVING) return;

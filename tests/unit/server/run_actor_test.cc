@@ -13,6 +13,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -197,6 +198,38 @@ TEST_F(RunActorTest, AnOutcomeFollowsTheWelcome) {
   if (told) return;
   const auto next = second->Next();
   EXPECT_TRUE(next.ok() && next->has_outcome()) << next.status();
+}
+
+// A trainer that came back while the daemon finished a commit was told of it before it was durable
+// and had its name.
+TEST_F(RunActorTest, ASaveIsNotToldAsCommittedBeforeItIs) {
+  const auto session = Connect();
+  Tell(session, EpochEnd(1, 0, 0.5));
+  ASSERT_EQ(session->NextDecision().saves_size(), 1);
+  WritePart("1");
+  std::promise<void> gate;
+  std::promise<void> reached;
+  storage::RunUpdate nothing;
+  nothing.run = "r";
+  index_->Submit(std::move(nothing), [&](const absl::StatusOr<storage::ApplyResult>&) {
+    reached.set_value();
+    gate.get_future().wait();
+  });
+  reached.get_future().wait();
+  actor_->FinishPart("1", [](const absl::StatusOr<v1::Checkpoint>&) {});
+  while (metrics_.index_queue.Value() < 1)
+    std::this_thread::yield();  // the commit, behind the gate
+
+  auto [done, answer] = Awaitable<absl::StatusOr<v1::Checkpoint>>();
+  actor_->OpenUpload("1", done);
+  EXPECT_FALSE(OpenUpload("2").ok()) << "never decided; answered after the one before";
+  EXPECT_EQ(answer.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  gate.set_value();
+  const auto committed = answer.get();
+  ASSERT_TRUE(committed.ok()) << committed.status();
+  EXPECT_EQ(committed->state(), v1::Checkpoint::STATE_COMMITTED);
+  EXPECT_TRUE(
+      std::filesystem::exists(folder_ / ("data/runs/r/" + committed->placements(0).filepath())));
 }
 
 TEST_F(RunActorTest, WhatCameBeforeTheEndOfTheStreamIsAnswered) {
