@@ -1,6 +1,7 @@
 // ckptd: configuration, logging, signals. Everything else is in Daemon.
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -21,6 +22,9 @@ namespace ckpt::server {
 namespace {
 
 constexpr int kExitError = 1;
+// Chunks of 1 MiB come and go all the time. Less than this is not given back to the kernel, which
+// would have to clear it anew for the next one.
+constexpr int kKeptMemory = 16 << 20;
 
 int Complain(const absl::Status& status) {
   fmt::print(stderr, "ckptd: {}\n", MessageOf(status));
@@ -60,6 +64,8 @@ int Main(int argc, const char* const* argv) {
     absl::Status status = RebuildAndReport(*config);
     return status.ok() ? 0 : Complain(status);
   }
+  mallopt(M_MMAP_THRESHOLD, kKeptMemory);
+  mallopt(M_TRIM_THRESHOLD, kKeptMemory);
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may have gone
   SetUpLogging(config->log());
   auto daemon = Daemon::Start(*config);

@@ -2,6 +2,9 @@
 
 #include <isa-l/crc.h>
 #include <xxhash.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>  // the same functions, with the widest vectors this processor has
+#endif
 
 #include <algorithm>
 

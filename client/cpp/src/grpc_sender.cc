@@ -4,12 +4,9 @@
 
 namespace ckpt::client {
 
-GrpcSender::GrpcSender(v1::WeightService::Stub& stub, std::string server, v1::UploadStart start,
+GrpcSender::GrpcSender(grpc::GenericStub& stub, std::string server, v1::UploadStart start,
                        std::string_view bytes, std::shared_ptr<const void> owner)
-    : stub_(stub),
-      server_(std::move(server)),
-      owner_(std::move(owner)),
-      upload_(std::move(start), bytes) {}
+    : stub_(stub), server_(std::move(server)), upload_(std::move(start), bytes, std::move(owner)) {}
 
 absl::StatusOr<v1::UploadFinished> GrpcSender::Attempt() {
   grpc::ClientContext context;

@@ -17,7 +17,7 @@ class GrpcSender final : public PartSender {
  public:
   // `bytes` stay valid and unchanged as long as `owner` lives, or if that is null as long as this.
   // `stub` outlives this.
-  GrpcSender(v1::WeightService::Stub& stub, std::string server, v1::UploadStart start,
+  GrpcSender(grpc::GenericStub& stub, std::string server, v1::UploadStart start,
              std::string_view bytes, std::shared_ptr<const void> owner);
 
   absl::StatusOr<v1::UploadFinished> Attempt() override;
@@ -25,9 +25,8 @@ class GrpcSender final : public PartSender {
   void Cancel() override;
 
  private:
-  v1::WeightService::Stub& stub_;
+  grpc::GenericStub& stub_;
   const std::string server_;
-  const std::shared_ptr<const void> owner_;
   PartUpload upload_;
 
   std::mutex mutex_;

@@ -13,8 +13,8 @@ constexpr size_t kMaxSlots = 16;
 
 }  // namespace
 
-HandOver::HandOver(v1::WeightService::Stub& weights, std::string server, LocalOptions local)
-    : weights_(weights), server_(std::move(server)), link_(std::move(local)) {}
+HandOver::HandOver(std::shared_ptr<grpc::Channel> bulk, std::string server, LocalOptions local)
+    : uploads_(std::move(bulk)), server_(std::move(server)), link_(std::move(local)) {}
 
 std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& target,
                                                         std::vector<PartBytes> parts) {
@@ -31,8 +31,9 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
                           ? link_.Fill(*snapshot, place, part.bytes)
                           : nullptr;
     if (slot != nullptr) {
+      // The sender holds the snapshot. gRPC must not: it may let go of it later than the link ends.
       senders.push_back(std::make_unique<LocalSender>(link_, start, snapshot, *slot,
-                                                      ByGrpc(start, slot->content(), snapshot)));
+                                                      ByGrpc(start, slot->content(), nullptr)));
       continue;
     }
     // A stage is waited for.
@@ -45,7 +46,7 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
 
 std::unique_ptr<PartSender> HandOver::ByGrpc(v1::UploadStart start, std::string_view bytes,
                                              std::shared_ptr<const void> owner) {
-  return std::make_unique<GrpcSender>(weights_, server_, std::move(start), bytes, std::move(owner));
+  return std::make_unique<GrpcSender>(uploads_, server_, std::move(start), bytes, std::move(owner));
 }
 
 }  // namespace ckpt::client

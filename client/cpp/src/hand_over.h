@@ -1,12 +1,14 @@
 // Chooses how the parts of a save get to the daemon.
 #pragma once
 
+#include <grpcpp/generic/generic_stub.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "ckpt/run.h"
-#include "ckpt/v1/weight_service.grpc.pb.h"
+#include "ckpt/v1/weight_service.pb.h"
 #include "client/cpp/src/local_link.h"
 #include "client/cpp/src/part_sender.h"
 
@@ -16,8 +18,8 @@ namespace ckpt::client {
 // thread at a time, OnWelcome for any. The senders do not outlive this.
 class HandOver {
  public:
-  // `weights` outlives this.
-  HandOver(v1::WeightService::Stub& weights, std::string server, LocalOptions local);
+  // `bulk`: the channel for uploads to `server`.
+  HandOver(std::shared_ptr<grpc::Channel> bulk, std::string server, LocalOptions local);
 
   void OnWelcome(const v1::Welcome& welcome) { link_.OnWelcome(welcome); }
 
@@ -30,7 +32,7 @@ class HandOver {
   std::unique_ptr<PartSender> ByGrpc(v1::UploadStart start, std::string_view bytes,
                                      std::shared_ptr<const void> owner);
 
-  v1::WeightService::Stub& weights_;
+  grpc::GenericStub uploads_;
   const std::string server_;
   LocalLink link_;
 };

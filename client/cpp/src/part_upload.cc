@@ -1,7 +1,11 @@
 #include "client/cpp/src/part_upload.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/completion_queue.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
 #include <optional>
@@ -13,6 +17,9 @@
 namespace ckpt::client {
 namespace {
 
+using google::protobuf::internal::WireFormatLite;
+
+constexpr char kMethod[] = "/ckpt.v1.WeightService/Upload";
 constexpr int64_t kChunkBytes = 1 << 20;
 
 // Each kind of operation is outstanding at most once, so the kind is the tag.
@@ -20,17 +27,54 @@ enum Operation : intptr_t { kStart = 1, kRead, kWrite, kFinish };
 
 void* Tag(Operation operation) { return reinterpret_cast<void*>(operation); }
 
+grpc::ByteBuffer ToBuffer(const v1::UploadRequest& request) {
+  const grpc::Slice slice(request.SerializeAsString());
+  return {&slice, 1};
+}
+
+// An UploadRequest with a chunk, up to its bytes, which are `size`.
+std::string ChunkHeader(const v1::UploadChunk& chunk, size_t size) {
+  constexpr uint32_t kChunkTag = WireFormatLite::MakeTag(v1::UploadRequest::kChunkFieldNumber,
+                                                         WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  constexpr uint32_t kDataTag = WireFormatLite::MakeTag(v1::UploadChunk::kDataFieldNumber,
+                                                        WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  const auto make = [](auto write) {
+    std::string text;
+    google::protobuf::io::StringOutputStream stream(&text);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    write(out);
+    out.Trim();
+    return text;
+  };
+  const std::string inner = make([&](auto& out) {
+    out.WriteString(chunk.SerializeAsString());
+    out.WriteTag(kDataTag);
+    out.WriteVarint32(static_cast<uint32_t>(size));
+  });
+  return make([&](auto& out) {
+    out.WriteTag(kChunkTag);
+    out.WriteVarint32(static_cast<uint32_t>(inner.size() + size));
+    out.WriteString(inner);
+  });
+}
+
+// `bytes` where they are, kept alive by `owner`; a copy if there is none.
+grpc::Slice ToSlice(std::string_view bytes, const std::shared_ptr<const void>& owner) {
+  if (owner == nullptr) return {bytes.data(), bytes.size()};
+  using Owner = std::shared_ptr<const void>;
+  return {const_cast<char*>(bytes.data()), bytes.size(),
+          [](void* held) { delete static_cast<Owner*>(held); }, new Owner(owner)};
+}
+
 }  // namespace
 
-// One stream. While a chunk is on its way the next is hashed and copied, and a read is always
-// armed.
+// One stream. While a chunk is on its way the next is hashed, and a read is always armed.
 class PartUpload::Call {
  public:
-  Call(PartUpload& part, v1::WeightService::Stub& stub, grpc::ClientContext& context)
-      : part_(part),
-        context_(context),
-        call_(stub.AsyncUpload(&context, &queue_, Tag(kStart))),
-        pending_(1) {}
+  Call(PartUpload& part, grpc::GenericStub& stub, grpc::ClientContext& context)
+      : part_(part), context_(context), call_(stub.PrepareCall(&context, kMethod, &queue_)) {
+    call_->StartCall(Tag(kStart));
+  }
 
   absl::StatusOr<v1::UploadFinished> Run(const std::string& server) {
     void* operation = nullptr;
@@ -63,7 +107,9 @@ class PartUpload::Call {
       return;
     }
     if (operation == Tag(kStart)) {
-      *next_.mutable_start() = part_.start_;
+      v1::UploadRequest start;
+      *start.mutable_start() = part_.start_;
+      next_ = ToBuffer(start);
       prepared_ = true;
       WriteNext();
     } else {
@@ -74,30 +120,38 @@ class PartUpload::Call {
   }
 
   void OnResponse() {
-    switch (response_.message_case()) {
+    v1::UploadResponse response;
+    const grpc::Status parsed =
+        grpc::SerializationTraits<v1::UploadResponse>::Deserialize(&response_, &response);
+    if (!parsed.ok()) return Refuse(absl::InternalError("the daemon's answer cannot be read"));
+    switch (response.message_case()) {
       case v1::UploadResponse::kStarted:
-        return OnStarted(response_.started());
+        return OnStarted(response.started());
       case v1::UploadResponse::kProgress:
-        return part_.Accepted(response_.progress().persisted());
+        return part_.Accepted(response.progress().persisted());
       case v1::UploadResponse::kFinished:
-        finished_ = std::move(*response_.mutable_finished());
+        finished_ = std::move(*response.mutable_finished());
         return;
       case v1::UploadResponse::MESSAGE_NOT_SET:
         return;  // of a newer daemon
     }
   }
 
+  void Refuse(absl::Status why) {
+    refused_ = std::move(why);
+    context_.TryCancel();
+  }
+
   void OnStarted(const v1::UploadStarted& started) {
     if (started.offset() < 0 || started.offset() > Size()) {
-      refused_ = OffsetMismatch(Size(), started.offset());
-      context_.TryCancel();
-      return;
+      return Refuse(OffsetMismatch(Size(), started.offset()));
     }
     offset_ = started.offset();
     if (started.max_chunk_bytes() > 0) {
       max_chunk_ = std::min(max_chunk_, started.max_chunk_bytes());
     }
     part_.Accepted(offset_);
+    streaming_ = true;
     Prepare();
     WriteNext();
   }
@@ -108,17 +162,16 @@ class PartUpload::Call {
     writing_ = true;
     ++pending_;
     call_->Write(next_, Tag(kWrite));
-    if (next_.has_chunk()) Prepare();
+    if (streaming_) Prepare();
   }
 
-  // Makes the message after those that were written, in the memory of the one before.
+  // Makes the message after those that were written.
   void Prepare() {
-    if (offset_ < Size()) {
-      part_.FillChunk(offset_, max_chunk_, next_.mutable_chunk());
-      offset_ += static_cast<int64_t>(next_.chunk().data().size());
-    } else {
-      part_.FillFinish(next_.mutable_finish());
-    }
+    const int64_t size = std::min(max_chunk_, Size() - offset_);
+    streaming_ = size > 0;
+    next_ = streaming_ ? part_.Chunk(static_cast<size_t>(offset_), static_cast<size_t>(size))
+                       : part_.Finish();
+    offset_ += size;
     prepared_ = true;
   }
 
@@ -127,11 +180,12 @@ class PartUpload::Call {
   PartUpload& part_;
   grpc::ClientContext& context_;
   grpc::CompletionQueue queue_;
-  std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::UploadRequest, v1::UploadResponse>> call_;
-  int pending_;  // operations whose completion is still to come
-  v1::UploadRequest next_;
-  v1::UploadResponse response_;
-  bool prepared_ = false;  // next_ is to be written
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  int pending_ = 1;  // operations whose completion is still to come; the first is the start
+  grpc::ByteBuffer next_;
+  grpc::ByteBuffer response_;
+  bool prepared_ = false;   // next_ is to be written
+  bool streaming_ = false;  // others are to follow it
   bool writing_ = false;
   bool closing_ = false;
   int64_t offset_ = 0;  // of the first byte that is in no message yet
@@ -141,10 +195,11 @@ class PartUpload::Call {
   std::optional<v1::UploadFinished> finished_;
 };
 
-PartUpload::PartUpload(v1::UploadStart start, std::string_view bytes)
-    : start_(std::move(start)), bytes_(bytes) {}
+PartUpload::PartUpload(v1::UploadStart start, std::string_view bytes,
+                       std::shared_ptr<const void> owner)
+    : start_(std::move(start)), bytes_(bytes), owner_(std::move(owner)) {}
 
-absl::StatusOr<v1::UploadFinished> PartUpload::Attempt(v1::WeightService::Stub& stub,
+absl::StatusOr<v1::UploadFinished> PartUpload::Attempt(grpc::GenericStub& stub,
                                                        const std::string& server,
                                                        grpc::ClientContext& context) {
   return Call(*this, stub, context).Run(server);
@@ -152,24 +207,24 @@ absl::StatusOr<v1::UploadFinished> PartUpload::Attempt(v1::WeightService::Stub& 
 
 bool PartUpload::TakeProgress() { return std::exchange(progressed_, false); }
 
-void PartUpload::FillChunk(int64_t offset, int64_t max_bytes, v1::UploadChunk* chunk) {
-  const std::string_view data =
-      bytes_.substr(static_cast<size_t>(offset), static_cast<size_t>(max_bytes));
-  chunk->set_offset(offset);
-  chunk->set_crc32c(Crc32c(data));
-  chunk->mutable_data()->assign(data);
-  const int64_t end = offset + static_cast<int64_t>(data.size());
-  if (end > digest_.size()) {
-    const auto hashed = static_cast<size_t>(digest_.size());
-    digest_.Update(bytes_.substr(hashed, static_cast<size_t>(end) - hashed));
-  }
+grpc::ByteBuffer PartUpload::Chunk(size_t offset, size_t size) {
+  const std::string_view data = bytes_.substr(offset, size);
+  v1::UploadChunk chunk;
+  chunk.set_offset(static_cast<int64_t>(offset));
+  chunk.set_crc32c(Crc32c(data));
+  const auto hashed = static_cast<size_t>(digest_.size());
+  if (offset + size > hashed) digest_.Update(bytes_.substr(hashed, offset + size - hashed));
+  const grpc::Slice slices[] = {grpc::Slice(ChunkHeader(chunk, size)), ToSlice(data, owner_)};
+  return {slices, std::size(slices)};
 }
 
-void PartUpload::FillFinish(v1::UploadFinish* finish) {
+grpc::ByteBuffer PartUpload::Finish() {
   // An earlier process may have sent bytes that this one has not touched.
   digest_.Update(bytes_.substr(static_cast<size_t>(digest_.size())));
-  finish->set_size(static_cast<int64_t>(bytes_.size()));
-  finish->set_xxh3_128(digest_.Whole());
+  v1::UploadRequest request;
+  request.mutable_finish()->set_size(static_cast<int64_t>(bytes_.size()));
+  request.mutable_finish()->set_xxh3_128(digest_.Whole());
+  return ToBuffer(request);
 }
 
 void PartUpload::Accepted(int64_t offset) {

@@ -138,8 +138,8 @@ RunImpl::RunImpl(RunOptions options)
       training_(v1::TrainingService::NewStub(control_)),
       catalog_(v1::CatalogService::NewStub(control_)),
       weights_(v1::WeightService::NewStub(bulk_)),
-      hand_over_(std::make_unique<client::HandOver>(*weights_, options_.server,
-                                                    LocalOptionsOf(options_))) {
+      hand_over_(
+          std::make_unique<client::HandOver>(bulk_, options_.server, LocalOptionsOf(options_))) {
   uploader_ = std::make_unique<Uploader>(
       *hand_over_, *catalog_,
       client::UploaderOptions{.server = options_.server,

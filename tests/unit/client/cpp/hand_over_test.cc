@@ -40,9 +40,9 @@ class HandOverTest : public ::testing::Test {
   const TempFolder folder_;
   const std::string path_ = folder_.File("local.sock");
   FakeDaemon daemon_;
-  const std::unique_ptr<v1::WeightService::Stub> weights_ = v1::WeightService::NewStub(
-      grpc::CreateChannel(daemon_.address(), grpc::InsecureChannelCredentials()));
-  HandOver hand_over_{*weights_, daemon_.address(), {.snapshots = 1}};
+  HandOver hand_over_{grpc::CreateChannel(daemon_.address(), grpc::InsecureChannelCredentials()),
+                      daemon_.address(),
+                      {.snapshots = 1}};
 };
 
 TEST_F(HandOverTest, BorrowedBytesMayChangeAtOnceByGrpc) {

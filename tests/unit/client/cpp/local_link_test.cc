@@ -90,11 +90,12 @@ TEST_F(LocalLinkTest, ADaemonThatRefusesIsNotAskedAgain) {
   FakeLocalSocket daemon(path_, "another");
   LocalLink link(Options());
   link.OnWelcome(Welcome());
-  const auto connection = link.connection();
-  ASSERT_NE(connection, nullptr);
-  v1::LocalRequest request;
-  request.mutable_release_slot();
-  EXPECT_FALSE(connection->Await(connection->Send(request, -1, nullptr)));
+  // The refusal may have come already.
+  if (const auto connection = link.connection(); connection != nullptr) {
+    v1::LocalRequest request;
+    request.mutable_release_slot();
+    EXPECT_FALSE(connection->Await(connection->Send(request, -1, nullptr)));
+  }
   EXPECT_EQ(link.connection(), nullptr);
   link.OnWelcome(Welcome("another"));
   EXPECT_NE(link.connection(), nullptr);

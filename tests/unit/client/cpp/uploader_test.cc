@@ -174,9 +174,8 @@ class StagedSaveTest : public ::testing::Test {
   FakeDaemon daemon_;
   std::shared_ptr<grpc::Channel> channel_ =
       grpc::CreateChannel(daemon_.address(), grpc::InsecureChannelCredentials());
-  std::unique_ptr<v1::WeightService::Stub> weights_ = v1::WeightService::NewStub(channel_);
   std::unique_ptr<v1::CatalogService::Stub> catalog_ = v1::CatalogService::NewStub(channel_);
-  client::HandOver hand_over_{*weights_, daemon_.address(), {}};
+  client::HandOver hand_over_{channel_, daemon_.address(), {}};
   client::Uploader uploader_{
       hand_over_, *catalog_,
       client::UploaderOptions{.server = daemon_.address(), .patience = std::chrono::hours(1)}};
@@ -207,9 +206,8 @@ TEST_F(StagedSaveTest, TheOutcomeMayComeFirst) {
 TEST_F(StagedSaveTest, FailsWhenTheDaemonIsGoneForGood) {
   const std::string nobody = "unix:/nowhere/ckptd.sock";
   const auto channel = grpc::CreateChannel(nobody, grpc::InsecureChannelCredentials());
-  const auto weights = v1::WeightService::NewStub(channel);
   const auto catalog = v1::CatalogService::NewStub(channel);
-  client::HandOver hand_over(*weights, nobody, {});
+  client::HandOver hand_over(channel, nobody, {});
   client::Uploader uploader(
       hand_over, *catalog,
       client::UploaderOptions{.server = nobody,
