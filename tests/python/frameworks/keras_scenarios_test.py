@@ -118,6 +118,9 @@ class Refusals(KerasTestCase):
             (TypeError, "'monitr'; did you mean 'monitor'", {"monitr": "loss"}),
             (TypeError, "tf.train.CheckpointOptions", {"options": 1}),
             (ValueError, r"must end in `.weights.h5`", {"filepath": "w.keras"}),
+            (TypeError, "monitor is None; it must be a str", {"monitor": None}),
+            (ValueError, "on_unavailable is 'wrn'; .* raise, warn", {"on_unavailable": "wrn"}),
+            (ValueError, "server is 'localhost'; .* HOST:PORT", {"server": "localhost"}),
             (ValueError, r"must end in `.keras`", {"filepath": "w", "save_weights_only": False}),
         ):
             given: dict[str, Any] = {"filepath": "w.weights.h5", **W, **arguments}
@@ -138,6 +141,15 @@ class Refusals(KerasTestCase):
         (self.place / "w.weights.h5").mkdir(parents=True)
         with self.assertRaisesRegex(IOError, "Please specify a non-directory filepath"):
             fit(make_model(), 1, [self.checkpoint("w.weights.h5", **W)])
+
+    def test_a_file_that_cannot_be_put_in_place_is_told_and_kept_by_the_daemon(self) -> None:
+        self.place.write_bytes(b"no folder")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit(make_model(), 1, [self.checkpoint("w.weights.h5", **W)])
+        words = [str(one.message) for one in caught if one.category is RuntimeWarning]
+        self.assertRegex(words[-1], "put in place: .*w.weights.h5.*the daemon has it.*File exists")
+        ckptd.best("r").load_into(make_model())
 
     def test_a_metric_that_is_not_there(self) -> None:
         with self.assertRaisesRegex(KeyError, "Failed to format this callback filepath"):

@@ -20,7 +20,8 @@ import keras
 
 from ckptd.checkpoint import Checkpoint
 from ckptd.internal import keras_files
-from ckptd.internal.arguments import unexpected_argument
+from ckptd.internal.arguments import check_type, check_word, unexpected_argument
+from ckptd.internal.channel import server_or_default
 from ckptd.internal.distributed import is_chief
 from ckptd.internal.keras_fit import Fit
 from ckptd.internal.local_winners import Template
@@ -80,6 +81,9 @@ class ModelCheckpoint(keras.callbacks.Callback):
             if getattr(self, name):
                 warnings.warn(f"`{name}` argument is deprecated", stacklevel=2)
         _check_options(options, save_weights_only)
+        check_type("monitor", monitor, str)
+        check_word("on_unavailable", on_unavailable, ("raise", "warn"))
+        server_or_default(server)  # what names none is told here
         self.filepath = os.fspath(filepath)
         self.monitor = monitor
         self.verbose = verbose

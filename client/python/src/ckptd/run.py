@@ -52,6 +52,7 @@ _STARTS = {
     "create": v1.Hello.START_CREATE,
 }
 _PATIENCE = 600.0
+_FIRST_PATIENCE = 60.0  # a daemon that starts at the same time is there by then
 _NEVER_SEEN_TIMEOUT = 5.0
 _ALWAYS_QUIET = 2**63 - 1
 
@@ -95,7 +96,8 @@ class Run:
         start: "resume" goes on with the run and its best, "fresh" forgets best values and counters,
         "create" insists that the run is new. resumed_from: id of the checkpoint that was loaded.
         on_unavailable: what happens while no daemon answers. "raise": calls wait for
-        reconnect_timeout seconds (default 600) and then raise UnavailableError. "warn": they wait
+        reconnect_timeout seconds (default 600; 60 to connect for the first time) and then raise
+        UnavailableError. "warn": they wait
         for reconnect_timeout (default 5) once and then train on; what the policies may choose is
         kept in memory, up to max_buffered_bytes, and handed over when the daemon is back.
         exit_timeout: how long the interpreter's exit, and `close` while the daemon is away and
@@ -145,6 +147,7 @@ class Run:
         self._on_lost = on_lost
         self._late = LateDecisions(max_buffered_bytes)
         self._pool = SlotPool(max_uploads)
+        first_timeout = _FIRST_PATIENCE if reconnect_timeout is None else reconnect_timeout
         if reconnect_timeout is None:
             reconnect_timeout = 5.0 if self._warns else _PATIENCE
 
@@ -186,7 +189,7 @@ class Run:
         )
         exit_guard.register(self)
         try:
-            self._connect()
+            self._connect(min(first_timeout, reconnect_timeout))
         except BaseException:
             self._shut_down()
             raise
@@ -342,9 +345,9 @@ class Run:
 
     # ---- Inside.
 
-    def _connect(self) -> None:
+    def _connect(self, timeout: float) -> None:
         try:
-            self._session.await_welcome()
+            self._session.await_welcome(timeout)
         except UnavailableError:
             if not self._warns:
                 raise

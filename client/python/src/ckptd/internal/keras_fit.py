@@ -16,7 +16,7 @@ from typing import Any, Optional, Protocol
 from ckptd import v1
 from ckptd.checkpoint import Checkpoint
 from ckptd.client import Client
-from ckptd.errors import Error, SaveError
+from ckptd.errors import Error, SaveError, make_error
 from ckptd.internal import keras_files
 from ckptd.internal.download import write_durably
 from ckptd.internal.late_decisions import Moment, improves
@@ -148,7 +148,11 @@ class Fit:
         try:
             self.run.close()
         except SaveError as error:
-            warnings.warn(f"not every checkpoint was saved: {error}", RuntimeWarning, stacklevel=4)
+            warnings.warn(
+                f"not every checkpoint was saved and put in place: {error}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     # ---- Going on.
 
@@ -229,7 +233,12 @@ class Fit:
             member = self._by_policy.get(placement.policy)
             if member is not None:
                 path = member.template.local(placement.filepath)
-                self._winners.place(path, number, iter([snapshot.parts[0].view]))
+                try:
+                    self._winners.place(path, number, iter([snapshot.parts[0].view]))
+                except OSError as error:
+                    message = f"the daemon has it, but it cannot be put at {path}: {error}"
+                    print_notice(f"{committed.name}: {message}")  # training may take long yet
+                    raise make_error("FAILED_PRECONDITION", message) from None
 
     def _decide_without(self, moment: Moment) -> None:
         """No daemon came back: the script finds what it would have without one. Only epoch ends;

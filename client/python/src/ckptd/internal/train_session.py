@@ -120,11 +120,11 @@ class TrainSession:
 
     # ---- The caller's side.
 
-    def await_welcome(self) -> None:
-        """Waits for the first Welcome. Errors: the daemon's; UnavailableError after
-        reconnect_timeout."""
+    def await_welcome(self, timeout: float) -> None:
+        """Waits for the first Welcome. Errors: the daemon's; UnavailableError after `timeout`
+        seconds."""
         with self._changed:
-            self._wait(lambda: self._welcome is not None)
+            self._wait(lambda: self._welcome is not None, timeout)
 
     @property
     def welcome(self) -> Optional[v1.Welcome]:
