@@ -97,10 +97,14 @@ Disk::Disk(const integration::ScratchFolder& folder, const std::string& file_sys
       mount_point_(folder / "disk"),
       write_errors_(folder / "write-errors") {
   fs::create_directory(mount_point_);
-  std::ofstream(image_, std::ios::trunc).close();
   std::ofstream(device_, std::ios::trunc).close();
+  Format();
+}
+
+void Disk::Format() {
+  std::ofstream(image_, std::ios::trunc).close();
   fs::resize_file(image_, kBytes);
-  std::vector<std::string> make = MakeFileSystem(file_system);
+  std::vector<std::string> make = MakeFileSystem(file_system_);
   make.push_back(image_);
   if (const std::string error = Run(make); !error.empty()) {
     std::fprintf(stderr, "%s", error.c_str());

@@ -28,6 +28,8 @@ class Disk {
        const std::string& options = "");
   ~Disk();
 
+  // Makes a new, empty file system; unmounted only.
+  void Format();
   // Turns the power on and mounts the file system, checked first if it cannot be mounted as it is.
   // What went wrong, or empty.
   std::string Mount();

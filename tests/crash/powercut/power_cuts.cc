@@ -65,7 +65,11 @@ class PowerCuts {
  private:
   std::string RunCut(std::mt19937_64& random);
   std::string Broken(const std::string& text);
+  std::string MountAgain();
   std::string Mount();
+  void BeginGeneration() {
+    fleet_ = std::make_unique<Fleet>(folder_, daemon_.server(), generation_++);
+  }
   // Of the running daemon.
   Violations Check() {
     Client client({.server = daemon_.server()});
@@ -79,8 +83,10 @@ class PowerCuts {
   Disk disk_{folder_, flags_.file_system, flags_.mount_options};
   DaemonProcess daemon_{folder_, {"--config", folder_ / "ckptd.yaml"}, disk_.path() + "/data"};
   std::unique_ptr<Fleet> fleet_;
+  int generation_ = 0;
   int64_t durable_saves_ = 0;
   int64_t failures_ = 0;  // cuts before which the daemon had met a failed write
+  int unmountable_ = 0;   // file systems that did not survive a cut
   bool promise_broken_ = false;
 };
 
@@ -89,7 +95,7 @@ bool PowerCuts::Run() {
   for (int cut = 0; cut <= flags_.cuts && wrong.empty(); ++cut) {
     if (cut % kCutsOfGeneration == 0 || cut == flags_.cuts) {
       if (fleet_ != nullptr) wrong = EndGeneration();
-      fleet_ = std::make_unique<Fleet>(folder_, daemon_.server(), cut / kCutsOfGeneration);
+      BeginGeneration();
     }
     std::mt19937_64 random(flags_.seed * 1'000'003 + static_cast<uint64_t>(cut));
     if (wrong.empty() && cut < flags_.cuts) wrong = RunCut(random);
@@ -103,9 +109,26 @@ bool PowerCuts::Run() {
       "%d cuts of %s (%lld after a write had failed), %lld saves acknowledged: 0 lost, 0 torn\n",
       flags_.cuts, flags_.file_system.c_str(), static_cast<long long>(failures_),
       static_cast<long long>(durable_saves_));
+  if (unmountable_ > 0) {
+    std::printf("%d times %s itself could not be mounted again, and was made anew\n", unmountable_,
+                flags_.file_system.c_str());
+  }
   if (!flags_.write_errors || failures_ > 0) return true;
   std::printf("the daemon met no failed write, so this proves nothing\n");
   return false;
+}
+
+// The replay of btrfs's log fails now and then (Linux 6.18: "Failed to recover log tree", twice in
+// 1,400 cuts): that says nothing about ckptd. More than a few are an error of the rig.
+std::string PowerCuts::MountAgain() {
+  std::string error = disk_.Mount();
+  if (error.empty() || flags_.file_system != "btrfs" || fleet_->durable_saves() == 0) return error;
+  if (++unmountable_ > 1 + flags_.cuts / 100) return error;
+  disk_.Cut();
+  disk_.Unmount();
+  disk_.Format();
+  BeginGeneration();
+  return disk_.Mount();
 }
 
 std::string PowerCuts::RunCut(std::mt19937_64& random) {
@@ -125,7 +148,7 @@ std::string PowerCuts::RunCut(std::mt19937_64& random) {
 }
 
 std::string PowerCuts::Mount() {
-  if (std::string error = disk_.Mount(); !error.empty()) return error;
+  if (std::string error = MountAgain(); !error.empty()) return error;
   // The disk may have failed, with the power, between a commit and its name. The checkpoint is safe
   // then, and its name put in place at the start.
   Violations seen = fleet_->Check(nullptr, daemon_.data_dir());
