@@ -25,6 +25,7 @@ constexpr Bench kBenches[] = {
     {"memory", "Memory of the daemon while it takes a large checkpoint", ckpt::bench::BenchMemory},
     {"upload", "gRPC upload into a durable checkpoint", ckpt::bench::BenchUpload},
     {"fetch", "gRPC download, verified", ckpt::bench::BenchFetch},
+    {"trainer", "What a training loses to its saves", ckpt::bench::BenchTrainer},
     {"events", "Durable metric events", ckpt::bench::BenchEvents},
     {"decision", "Time to a decision, idle and under load", ckpt::bench::BenchDecision},
 };

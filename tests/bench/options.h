@@ -12,7 +12,7 @@ struct Options {
   int pairs = 5;                     // product and baseline are run in turn, so often
   int64_t events = 200'000;          // for `events`
   int64_t decisions = 2'000;         // for `decision`
-  int64_t large_bytes = 2LL << 30;   // for `memory`: the large one,
+  int64_t large_bytes = 2LL << 30;   // for `trainer`, and for `memory`: the large one,
   int64_t small_bytes = 64LL << 20;  // and the small one it is compared with
 };
 

@@ -34,6 +34,11 @@ void SavingRun::Save() {
   AwaitDurable();
 }
 
+void SavingRun::OnBatchEnd() {
+  const absl::Status status = run_->OnBatchEnd(batch_++, {{"loss", 1.0}}).status();
+  if (!status.ok()) Fail(status.ToString());
+}
+
 void SavingRun::HandOver() {
   const absl::Status status = run_->OnEpochEnd(epoch_++, {{"loss", 1.0}}).status();
   if (!status.ok()) Fail(status.ToString());

@@ -19,6 +19,8 @@ class SavingRun {
 
   // One epoch with a save, until it is durable: HandOver and AwaitDurable.
   void Save();
+  // Nothing is decided on.
+  void OnBatchEnd();
   // Until training may go on.
   void HandOver();
   void AwaitDurable();
@@ -26,6 +28,7 @@ class SavingRun {
  private:
   std::unique_ptr<Run> run_;
   int64_t epoch_ = 0;
+  int64_t batch_ = 0;
 };
 
 // Bytes that no file system stores in less space, different in each block.
