@@ -21,6 +21,8 @@ std::vector<Result> BenchUpload(const Options& options);
 std::vector<Result> BenchFetch(const Options& options);
 // What a training with a daemon loses: at a batch's end, and in steps while a save becomes durable.
 std::vector<Result> BenchTrainer(const Options& options);
+// What a daemon with 1,000 connected trainers uses while nothing happens.
+std::vector<Result> BenchIdle(const Options& options);
 // Durable events a second, beside a stream that drops the same messages.
 std::vector<Result> BenchEvents(const Options& options);
 // Time to a decision, beside an empty call: idle, and while a checkpoint is uploaded.

@@ -26,6 +26,7 @@ constexpr Bench kBenches[] = {
     {"upload", "gRPC upload into a durable checkpoint", ckpt::bench::BenchUpload},
     {"fetch", "gRPC download, verified", ckpt::bench::BenchFetch},
     {"trainer", "What a training loses to its saves", ckpt::bench::BenchTrainer},
+    {"idle", "What 1,000 idle runs cost", ckpt::bench::BenchIdle},
     {"events", "Durable metric events", ckpt::bench::BenchEvents},
     {"decision", "Time to a decision, idle and under load", ckpt::bench::BenchDecision},
 };
