@@ -138,7 +138,7 @@ class Kills(RunTestCase):
     def test_training_goes_on_without_a_daemon_and_nothing_is_lost(self) -> None:
         with self.run_of(BEST, on_unavailable="warn", reconnect_timeout=0.2) as run:
             self.epochs(run, [0.5])
-            run.flush()
+            run.flush(60)  # connects, if it was too slow for the short timeout
             self.daemon.kill()
             self.epochs(run, [0.4, 0.45, 0.3], first=1)
             self.daemon.start()
