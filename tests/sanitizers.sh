@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Not under the address sanitizer: tests of processes that are stopped at their n-th system call; those
-# that measure a daemon's memory; and one that leaves no descriptor for the sanitizer's own.
-readonly not_under_asan='^(crash\.(CallSweep|PowerCuts|FailingWrites)|load_tests\.(Descriptors|ManyRuns|Streams|Uploads))'
+# that measure memory; and one that leaves no descriptor for the sanitizer's own.
+readonly not_under_asan='^(crash\.(CallSweep|PowerCuts|FailingWrites)|load_tests\.(Descriptors|ManyRuns|Streams|Uploads)|client_test\.LocalSlotTest\.FillingTakesNoFurtherMemory)'
 # gcc's thread sanitizer crashes by itself in protobuf's map of values.
 readonly not_under_tsan='SaveFreqTest\.RefusesTheRestInPythonsWords'
 # Without gRPC, which is not instrumented either and runs all threads.
