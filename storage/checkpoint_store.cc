@@ -99,6 +99,9 @@ class Store final : public CheckpointStore {
                                                           uint64_t seq) const override {
     return catalog_->GetEvent(run, rank, seq);
   }
+  absl::StatusOr<Series> GetSeries(const SeriesQuery& query) const override {
+    return catalog_->GetSeries(query);
+  }
   absl::StatusOr<std::unique_ptr<PartReader>> OpenRead(std::string_view run, std::string_view id,
                                                        int rank,
                                                        std::string_view part) const override;

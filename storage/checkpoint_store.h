@@ -178,6 +178,8 @@ class CheckpointStore {
   // One recorded event; nothing if there is none.
   virtual absl::StatusOr<std::optional<v1::EventRecord>> GetEvent(std::string_view run, int rank,
                                                                   uint64_t seq) const = 0;
+  // Points of one metric; none if the run does not have it. RUN_NOT_FOUND.
+  virtual absl::StatusOr<Series> GetSeries(const SeriesQuery& query) const = 0;
   // PART_NOT_FOUND, CHECKPOINT_NOT_FOUND, RUN_NOT_FOUND. An empty `part` means the only one of the
   // rank.
   virtual absl::StatusOr<std::unique_ptr<PartReader>> OpenRead(std::string_view run,

@@ -66,6 +66,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddFetchCommand(app, context);
   AddRmCommand(app, context);
   AddStatusCommand(app, context);
+  AddHistoryCommand(app, context);
   AddReplayCommand(app, context);
   AddVerifyCommand(app, context);
   AddBackupCommand(app, context);

@@ -20,6 +20,7 @@ struct Streams {
   std::ostream& err;  // everything else
   bool in_is_terminal = false;
   bool err_is_terminal = false;
+  int columns = 80;  // of the terminal that `out` is, 40 or more
 };
 
 // One invocation.

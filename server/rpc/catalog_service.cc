@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "server/rpc/history.h"
 #include "server/rpc/unary.h"
 #include "server/run/best_checkpoint.h"
 #include "storage/base/errors.h"
@@ -164,6 +165,14 @@ grpc::ServerUnaryReactor* CatalogServiceImpl::ListEvents(grpc::CallbackServerCon
                                                          v1::ListEventsResponse* response) {
   return OnDisk(context_.executors, call, [this, request, response] {
     return ListEventsOf(context_.store, *request, response);
+  });
+}
+
+grpc::ServerUnaryReactor* CatalogServiceImpl::GetHistory(grpc::CallbackServerContext* call,
+                                                         const v1::GetHistoryRequest* request,
+                                                         v1::GetHistoryResponse* response) {
+  return OnDisk(context_.executors, call, [this, request, response] {
+    return GetHistoryOf(context_.store, *request, response);
   });
 }
 

@@ -15,6 +15,7 @@
 #include "storage/catalog/run_rows.h"
 #include "storage/catalog/update_batch.h"
 #include "storage/history/event_log.h"
+#include "storage/history/series.h"
 
 namespace ckpt::storage {
 namespace {
@@ -126,6 +127,7 @@ class RocksCatalog final : public Catalog {
                                                           uint64_t seq) const override {
     return FindEvent(index_->View(), run, rank, seq);
   }
+  absl::StatusOr<Series> GetSeries(const SeriesQuery& query) const override;
 
   Totals GetTotals() const override {
     const std::lock_guard lock(totals_mutex_);
@@ -135,7 +137,9 @@ class RocksCatalog final : public Catalog {
  private:
   // Needs write_mutex_.
   absl::StatusOr<ApplyResult> Write(UpdateBatch& batch) {
-    if (absl::Status s = index_->Write(batch.TakeBatch()); !s.ok()) return s;
+    absl::StatusOr<Batch> writes = batch.TakeBatch();
+    if (!writes.ok()) return writes.status();
+    if (absl::Status s = index_->Write(*std::move(writes)); !s.ok()) return s;
     const std::lock_guard lock(totals_mutex_);
     totals_.runs += batch.change().runs;
     totals_.checkpoints += batch.change().checkpoints;
@@ -308,6 +312,15 @@ absl::StatusOr<EventPage> RocksCatalog::ListEvents(std::string_view run, int ran
   const ReadView view = index_->View();
   if (absl::Status s = CheckRunExists(view, run); !s.ok()) return s;
   return FindEvents(view, run, rank, page_size, page_token);
+}
+
+absl::StatusOr<Series> RocksCatalog::GetSeries(const SeriesQuery& query) const {
+  const ReadView view = index_->View();
+  if (absl::Status s = CheckRunExists(view, query.run); !s.ok()) return s;
+  const auto metric = FindMetric(view, query.run, query.metric);
+  if (!metric.ok()) return metric.status();
+  if (!metric->has_value()) return Series();
+  return FindSeries(view, query, **metric);
 }
 
 }  // namespace

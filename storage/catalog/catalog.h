@@ -2,7 +2,8 @@
 //
 // Column families: `meta` (format version), `runs` (run rows, progress, statistics, metric
 // dictionary), `saves` (pending), `checkpoints`, `ranking` (metric, value in order, id), `names`
-// (file path to id), `evictions`, `events`. FORMAT.md has the keys byte by byte.
+// (file path to id), `evictions`, `events`, `history` (events as columns). FORMAT.md has the keys
+// byte by byte.
 //
 // Thread-safe; writes wait for each other. Reads see only what is durable. Errors not named at a
 // function: STORAGE_FAILED, INDEX_DAMAGED (also for a row) and DISK_FULL. Nothing was changed then.
@@ -113,6 +114,7 @@ class Catalog {
                                                std::string_view page_token) const = 0;
   virtual absl::StatusOr<std::optional<v1::EventRecord>> GetEvent(std::string_view run, int rank,
                                                                   uint64_t seq) const = 0;
+  virtual absl::StatusOr<Series> GetSeries(const SeriesQuery& query) const = 0;
 
   struct Totals {
     int64_t runs = 0;

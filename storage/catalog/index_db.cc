@@ -32,8 +32,8 @@
 namespace ckpt::storage {
 namespace {
 
-constexpr std::array<std::string_view, 8> kTableNames = {
-    "meta", "runs", "saves", "checkpoints", "ranking", "names", "evictions", "events"};
+constexpr std::array<std::string_view, 9> kTableNames = {
+    "meta", "runs", "saves", "checkpoints", "ranking", "names", "evictions", "events", "history"};
 constexpr std::string_view kVersionKey = "version";
 
 constexpr int64_t kMinCacheBytes = 4 << 20;
@@ -277,14 +277,14 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
 
   const auto version = rep->Version();
   if (!version.ok()) return version.status();
-  if (version->value_or(0) > kFormatVersion) {
-    return VersionTooNew("the index", **version, kFormatVersion);
+  if (version->value_or(0) > kIndexVersion) {
+    return VersionTooNew("the index", **version, kIndexVersion);
   }
   if (absl::Status s = rep->CreateMissingTables(table_options); !s.ok()) return s;
   std::unique_ptr<IndexDb> index(new IndexDb(std::move(rep)));
-  if (!version->has_value()) {
+  if (version->value_or(0) < kIndexVersion) {
     Batch batch = index->NewBatch();
-    batch.Put(Table::kMeta, kVersionKey, std::to_string(kFormatVersion));
+    batch.Put(Table::kMeta, kVersionKey, std::to_string(kIndexVersion));
     if (absl::Status s = index->Write(std::move(batch)); !s.ok()) return s;
   }
   return index;
@@ -312,8 +312,8 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::OpenDamaged(const std::string&
   // What is missing is read as empty.
   for (auto& table : rep->tables) table = table == nullptr ? db->DefaultColumnFamily() : table;
   const auto version = rep->Version();
-  if (version.ok() && version->value_or(0) > kFormatVersion) {
-    return VersionTooNew("the index", **version, kFormatVersion);
+  if (version.ok() && version->value_or(0) > kIndexVersion) {
+    return VersionTooNew("the index", **version, kIndexVersion);
   }
   return std::unique_ptr<IndexDb>(new IndexDb(std::move(rep)));
 }
@@ -423,12 +423,16 @@ void Batch::Put(Table table, std::string_view key, std::string_view value) {
 }
 
 void Batch::Delete(Table table, std::string_view key) {
-  rep_->writes.Delete(rep_->index->Handle(table), ToSlice(key)).PermitUncheckedError();
+  DeleteUnseen(table, key);
   rep_->seen[Rep::SeenKey(table, key)] = std::nullopt;
 }
 
 void Batch::PutUnseen(Table table, std::string_view key, std::string_view value) {
   rep_->writes.Put(rep_->index->Handle(table), ToSlice(key), ToSlice(value)).PermitUncheckedError();
+}
+
+void Batch::DeleteUnseen(Table table, std::string_view key) {
+  rep_->writes.Delete(rep_->index->Handle(table), ToSlice(key)).PermitUncheckedError();
 }
 
 void Batch::DeletePrefixUnseen(Table table, std::string_view prefix) {

@@ -33,6 +33,7 @@ enum class Table : uint8_t {
   kNames,
   kEvictions,
   kEvents,
+  kHistory,
 };
 std::string_view TableName(Table table);
 
@@ -89,6 +90,7 @@ class Batch {
   void Delete(Table table, std::string_view key);
   // As Put and Delete, cheaper, but this batch's Get does not see them.
   void PutUnseen(Table table, std::string_view key, std::string_view value);
+  void DeleteUnseen(Table table, std::string_view key);
   void DeletePrefixUnseen(Table table, std::string_view prefix);
 
  private:

@@ -102,6 +102,19 @@ std::string EventKey(std::string_view run, uint32_t rank, uint64_t seq) {
   return key;
 }
 
+std::string HistoryPrefix(std::string_view run, HistoryRow row, uint32_t rank) {
+  std::string key = RunPrefix(run);
+  key.push_back(static_cast<char>(row));
+  AppendU32(key, rank);
+  return key;
+}
+
+std::string SeriesPrefix(std::string_view run, HistoryRow row, uint32_t rank, uint32_t metric) {
+  std::string key = HistoryPrefix(run, row, rank);
+  AppendU32(key, metric);
+  return key;
+}
+
 std::optional<RunKeyParts> SplitRunKey(std::string_view key) {
   const size_t end = key.find('\0');
   if (end == std::string_view::npos || end == 0) return std::nullopt;

@@ -10,6 +10,10 @@
 //   names        run 00 file path
 //   ranking      run 00 metric 00 double value u64 id
 //   events       run 00 u32 rank u64 seq
+//   history      run 00 01 u32 rank                          where the columns of a rank stand
+//                run 00 02 u32 rank u64 seq                  events from this one on
+//                run 00 03 u32 rank u32 metric id u64 seq    values of a sealed segment
+//                run 00 04 u32 rank u32 metric id u64 seq    their summary
 //
 // Texts hold no NUL and end with one where something follows, so that a text sorts before every
 // text that it begins. Numbers are big-endian. A double is its IEEE bits with the sign bit flipped,
@@ -27,6 +31,9 @@ namespace ckpt::storage {
 
 // The rows of one run in the table `runs`, in the order of their keys.
 enum class RunRow : uint8_t { kRun = 1, kProgress = 2, kStats = 3, kMetricName = 4 };
+
+// The rows of one run in the table `history`, in the order of their keys.
+enum class HistoryRow : uint8_t { kState = 1, kEvents = 2, kValues = 3, kSummary = 4 };
 
 inline constexpr size_t kU32Bytes = 4;
 inline constexpr size_t kU64Bytes = 8;
@@ -56,6 +63,10 @@ std::string RankingPrefix(std::string_view run, std::string_view metric);
 std::string RankingKey(std::string_view run, std::string_view metric, double value, uint64_t id);
 std::string EventPrefix(std::string_view run, uint32_t rank);
 std::string EventKey(std::string_view run, uint32_t rank, uint64_t seq);
+// Of kState the whole key, of kEvents what is before the sequence number.
+std::string HistoryPrefix(std::string_view run, HistoryRow row, uint32_t rank);
+// Of kValues and kSummary what is before the sequence number.
+std::string SeriesPrefix(std::string_view run, HistoryRow row, uint32_t rank, uint32_t metric);
 
 // What follows `run 00` in `key`, and the run. Nothing if `key` is none of ours.
 struct RunKeyParts {

@@ -186,4 +186,18 @@ absl::StatusOr<RunPage> FindRuns(const ReadView& view, int page_size, std::strin
   return page;
 }
 
+absl::StatusOr<std::optional<uint32_t>> FindMetric(const ReadView& view, std::string_view run,
+                                                   std::string_view metric) {
+  const std::string prefix = RunKey(run, RunRow::kMetricName);
+  Cursor names = view.Scan(Table::kRuns, prefix);
+  for (names.SeekToFirst(); names.Valid(); names.Next()) {
+    if (names.value() != metric) continue;
+    const std::string_view id = names.key().substr(prefix.size());
+    if (id.size() != kU32Bytes) return DamagedRow(Table::kRuns, names.key());
+    return DecodeU32(id);
+  }
+  if (!names.status().ok()) return names.status();
+  return std::nullopt;
+}
+
 }  // namespace ckpt::storage

@@ -1,6 +1,8 @@
 // The rows of runs, read.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
@@ -21,6 +23,10 @@ absl::StatusOr<v1::Run> ReadRun(const ReadView& view, std::string_view run);
 absl::StatusOr<RunSnapshot> ReadRunSnapshot(const ReadView& view, std::string_view run);
 absl::StatusOr<RunPage> FindRuns(const ReadView& view, int page_size, std::string_view page_token,
                                  std::string_view filter);
+
+// Id of a metric in the run's dictionary; nothing if it is not in it.
+absl::StatusOr<std::optional<uint32_t>> FindMetric(const ReadView& view, std::string_view run,
+                                                   std::string_view metric);
 
 // Calls `each` with the runs whose id is above `after`, by id, until it returns false.
 absl::Status ForEachRunAfter(const ReadView& view, std::string_view after,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "storage/base/errors.h"
@@ -12,13 +13,14 @@
 #include "storage/catalog/index_db.h"
 #include "storage/catalog/key_encoding.h"
 #include "storage/catalog/rows.h"
+#include "storage/history/history_rows.h"
 
 namespace ckpt::storage {
 namespace {
 
 constexpr std::string_view kManifestPrefix = "MANIFEST-";
 constexpr std::array kTablesToRead = {Table::kRuns, Table::kCheckpoints, Table::kEvictions,
-                                      Table::kEvents};
+                                      Table::kEvents, Table::kHistory};
 
 absl::Status ToStatus(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
@@ -68,6 +70,14 @@ absl::StatusOr<std::unique_ptr<IndexDb>> OpenUsable(const std::string& path) {
   return index;
 }
 
+using EventId = std::pair<int, uint64_t>;  // rank, sequence number
+
+v1::EventRecord RecordOf(v1::Event event) {
+  v1::EventRecord record;
+  *record.mutable_event() = std::move(event);
+  return record;
+}
+
 class RocksSalvage final : public Salvage {
  public:
   explicit RocksSalvage(std::unique_ptr<IndexDb> index) : index_(std::move(index)) {}
@@ -83,6 +93,7 @@ class RocksSalvage final : public Salvage {
   // Calls `take` with the rows up to the first damage and, from the end, down to the last.
   void ForEachRow(Table table, std::string_view prefix, Row take);
   bool TakeRunRow(std::string_view key, std::string_view value);
+  std::set<EventId> EventIds(Table table, const std::string& prefix);
 
   const std::unique_ptr<IndexDb> index_;  // null: nothing could be read
   std::map<std::string, SalvagedRun> runs_;
@@ -172,20 +183,54 @@ void RocksSalvage::ReadAll() {
   });
 }
 
+// Rank and sequence number at the end of a key; nothing if there are none.
+std::optional<EventId> ParseEventId(std::string_view rest) {
+  if (rest.size() != kU32Bytes + kU64Bytes) return std::nullopt;
+  return EventId{static_cast<int>(DecodeU32(rest.substr(0, kU32Bytes))),
+                 DecodeU64(rest.substr(kU32Bytes))};
+}
+
+// Keys of `table` that begin with `prefix`, in order: damage may bring them out of it.
+std::set<EventId> RocksSalvage::EventIds(Table table, const std::string& prefix) {
+  std::set<EventId> ids;
+  ForEachRow(table, prefix, [&](std::string_view key, std::string_view /*value*/) {
+    const auto id = ParseEventId(key.substr(prefix.size()));
+    if (id.has_value()) ids.insert(*id);
+    return id.has_value();
+  });
+  return ids;
+}
+
 void RocksSalvage::ForEachEvent(std::string_view run, absl::FunctionRef<void(EventRow)> each) {
   if (index_ == nullptr) return;
-  const std::string prefix = RunPrefix(run);
-  ForEachRow(Table::kEvents, prefix, [&](std::string_view key, std::string_view value) {
-    EventRow row;
-    if (key.size() != prefix.size() + kU32Bytes + kU64Bytes ||
-        !row.record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-      return false;
+  const ReadView view = index_->View();
+  const std::set<EventId> rows = EventIds(Table::kEvents, RunPrefix(run));
+  std::string prefix = RunPrefix(run);
+  prefix.push_back(static_cast<char>(HistoryRow::kEvents));
+  auto row = rows.begin();
+  const auto give_row = [&] {
+    const auto& [rank, seq] = *row++;
+    auto record = ReadRow<v1::EventRecord>(view, Table::kEvents,
+                                           EventKey(run, static_cast<uint32_t>(rank), seq));
+    const bool named = record.ok() && record->has_value() && (*record)->event().seq() == seq;
+    if (named) each({rank, **std::move(record)});
+    complete_ &= named;
+    return named;
+  };
+  // Each event from its row if it has a good one, else from the columns.
+  for (const auto& [rank, first_seq] : EventIds(Table::kHistory, prefix)) {
+    EventBlocks blocks(view, run, static_cast<uint32_t>(rank));
+    blocks.Seek(first_seq);
+    const auto events = blocks.Valid() ? blocks.ReadAll() : blocks.status();
+    complete_ &= events.ok();
+    for (size_t i = 0; events.ok() && i < events->size(); ++i) {
+      const EventId id = {rank, static_cast<uint64_t>(events->seqs[i])};
+      while (row != rows.end() && *row < id) give_row();
+      if (row != rows.end() && *row == id && give_row()) continue;
+      each({rank, RecordOf(events->Event(i))});
     }
-    row.rank = static_cast<int>(DecodeU32(key.substr(prefix.size(), kU32Bytes)));
-    if (row.record.event().seq() != DecodeU64(key.substr(prefix.size() + kU32Bytes))) return false;
-    each(std::move(row));
-    return true;
-  });
+  }
+  while (row != rows.end()) give_row();
 }
 
 }  // namespace

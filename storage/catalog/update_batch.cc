@@ -98,7 +98,8 @@ absl::Status UpdateBatch::Add(const RunUpdate& update) {
   for (const v1::MetricName& metric : update.new_metrics) {
     batch_.PutUnseen(Table::kRuns, MetricNameKey(run, metric.id()), metric.name());
   }
-  AppendEvents(run, update.events, batch_);
+  PutEventRows(run, update.events, batch_);
+  history_.Add(run, update.events);
   for (const v1::Checkpoint& save : update.opened_saves) {
     if (absl::Status s = OpenSave(run, save); !s.ok()) return s;
   }
@@ -112,6 +113,13 @@ absl::Status UpdateBatch::Add(const RunUpdate& update) {
     if (absl::Status s = Delete(run, *ParseCheckpointId(id)); !s.ok()) return s;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Batch> UpdateBatch::TakeBatch() {
+  if (!history_.empty()) {
+    if (absl::Status s = history_.Write(index_.View(), batch_); !s.ok()) return s;
+  }
+  return std::move(batch_);
 }
 
 absl::Status UpdateBatch::AddRunRow(const RunUpdate& update) {
@@ -264,7 +272,7 @@ absl::Status UpdateBatch::DeleteRun(std::string_view run) {
   }
   if (absl::Status s = checkpoints.status(); !s.ok()) return s;
   for (const Table table : {Table::kRuns, Table::kSaves, Table::kCheckpoints, Table::kRanking,
-                            Table::kNames, Table::kEvents}) {
+                            Table::kNames, Table::kEvents, Table::kHistory}) {
     batch_.DeletePrefixUnseen(table, prefix);
   }
   return absl::OkStatus();

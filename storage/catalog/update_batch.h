@@ -20,6 +20,7 @@
 #include "storage/catalog/catalog.h"
 #include "storage/catalog/index_db.h"
 #include "storage/catalog/run_update.h"
+#include "storage/history/history_writer.h"
 
 namespace ckpt::storage {
 
@@ -35,8 +36,8 @@ class UpdateBatch {
   // See Catalog::DeleteRun. Nothing may be added after it.
   absl::Status DeleteRun(std::string_view run);
 
-  // What the batch does besides; to be taken once all is added.
-  Batch TakeBatch() { return std::move(batch_); }
+  // Both to be taken once, when all is added: the batch, and what it does besides.
+  absl::StatusOr<Batch> TakeBatch();
   ApplyResult TakeResult() { return {std::move(evictions_)}; }
   // Changes of the totals.
   const Catalog::Totals& change() const { return change_; }
@@ -55,6 +56,7 @@ class UpdateBatch {
 
   const IndexDb& index_;
   Batch batch_;
+  HistoryWriter history_;
   std::vector<v1::Eviction> evictions_;
   Catalog::Totals change_;
 };

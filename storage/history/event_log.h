@@ -1,5 +1,6 @@
-// The recorded events of runs, one row each: the key says run, rank and sequence number, the value
-// is the v1::EventRecord as its owner gave it.
+// The recorded events of runs. Those with a decision or a stage have a row: the key says run, rank
+// and sequence number, the value is the v1::EventRecord as its owner gave it. All of them are in
+// columns (see history_writer.h), but for those that the first ckptd recorded, which have rows.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@
 
 namespace ckpt::storage {
 
-// Adds rows to a batch; a row of the same rank and sequence number is replaced.
-void AppendEvents(std::string_view run, std::span<const EventRow> events, Batch& batch);
+// Adds the rows of those events that have one to a batch; a row of the same rank and sequence
+// number is replaced.
+void PutEventRows(std::string_view run, std::span<const EventRow> events, Batch& batch);
 
 // By sequence number. PAGE_TOKEN_INVALID. The run exists.
 absl::StatusOr<EventPage> FindEvents(const ReadView& view, std::string_view run, int rank,

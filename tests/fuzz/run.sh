@@ -12,7 +12,8 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(command config key local local_session log name query record template upload)
+((${#targets[@]})) || targets=(column_block command config key local local_session log name query record template
+  upload)
 
 packages=()
 command -v clang++ >/dev/null || packages+=(clang)

@@ -197,6 +197,60 @@ TEST_F(CatalogWireTest, DamageIsFoundAndNeverServed) {
   EXPECT_EQ(Download("runs/r/checkpoints/3", &status), "w3");
 }
 
+TEST_F(CatalogWireTest, HistoryIsThinnedOut) {
+  ASSERT_NO_FATAL_FAILURE(Train());
+  const auto ask = [&](const v1::GetHistoryRequest& request, v1::GetHistoryResponse* response) {
+    grpc::ClientContext context;
+    return ReasonOf(catalog_->GetHistory(&context, request, response));
+  };
+  v1::GetHistoryRequest request;
+  v1::GetHistoryResponse response;
+  request.set_run("runs/r");
+  ASSERT_EQ(ask(request, &response), "");
+  ASSERT_GT(response.series_size(), 0);
+  const std::string metric = response.series(0).metric();
+  EXPECT_THAT(response.series(0).seqs(), SizeIs(0)) << "without metrics, names alone";
+
+  request.add_metrics(metric);
+  request.add_metrics("no such");
+  response.Clear();
+  ASSERT_EQ(ask(request, &response), "");
+  ASSERT_EQ(response.series_size(), 2);
+  const v1::MetricSeries& all = response.series(0);
+  ASSERT_GT(all.seqs_size(), 2);
+  EXPECT_EQ(all.total_points(), all.seqs_size());
+  for (const int size :
+       {all.epochs_size(), all.batches_size(), all.times_unix_nanos_size(), all.values_size()}) {
+    EXPECT_EQ(size, all.seqs_size());
+  }
+  EXPECT_EQ(response.series(1).seqs_size(), 0);
+  EXPECT_EQ(response.series(1).metric(), "no such");
+
+  request.set_points(1);
+  request.set_method(v1::GetHistoryRequest::METHOD_NEWEST);
+  v1::GetHistoryResponse newest;
+  ASSERT_EQ(ask(request, &newest), "");
+  ASSERT_EQ(newest.series(0).seqs_size(), 1);
+  EXPECT_EQ(newest.series(0).seqs(0), *all.seqs().rbegin());
+  EXPECT_EQ(newest.series(0).values(0), *all.values().rbegin());
+
+  const auto with = [&](auto edit) {
+    v1::GetHistoryRequest bad = request;
+    edit(bad);
+    return ask(bad, &response);
+  };
+  EXPECT_EQ(with([](auto& bad) { bad.set_run("r"); }), "NAME_INVALID");
+  EXPECT_EQ(with([](auto& bad) { bad.set_run("runs/nope"); }), "RUN_NOT_FOUND");
+  EXPECT_EQ(with([](auto& bad) { bad.set_points(-1); }), "FIELD_INVALID");
+  EXPECT_EQ(with([](auto& bad) { bad.set_rank(-1); }), "FIELD_INVALID");
+  EXPECT_EQ(with([](auto& bad) { bad.set_method(static_cast<v1::GetHistoryRequest::Method>(99)); }),
+            "FIELD_INVALID");
+  EXPECT_EQ(with([](auto& bad) {
+              for (int i = 0; i < 9; ++i) bad.add_metrics("m");
+            }),
+            "FIELD_INVALID");
+}
+
 TEST_F(CatalogWireTest, BestSurvivesAKilledDaemon) {
   ASSERT_NO_FATAL_FAILURE(Train());
   daemon_.Kill();

@@ -187,6 +187,13 @@ absl::Status Client::ListEvents(std::string_view run,
                                                  &v1::ListEventsResponse::events, each);
 }
 
+absl::StatusOr<v1::GetHistoryResponse> Client::GetHistory(std::string_view run,
+                                                          v1::GetHistoryRequest request) {
+  request.set_run(RunName(run));
+  return impl_->Ask<v1::GetHistoryResponse>(impl_->catalog(),
+                                            &v1::CatalogService::Stub::GetHistory, request);
+}
+
 absl::StatusOr<v1::Status> Client::GetStatus() {
   return impl_->Ask<v1::Status>(impl_->admin(), &v1::AdminService::Stub::GetStatus,
                                 v1::GetStatusRequest());

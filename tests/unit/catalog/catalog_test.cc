@@ -229,7 +229,7 @@ TEST(Catalog, ANewIndexIsEmpty) {
 
 TEST(Catalog, RefusesANewerVersion) {
   const TempDir dir;
-  WriteRow(dir, Table::kMeta, "version", "2");
+  WriteRow(dir, Table::kMeta, "version", "3");
   EXPECT_EQ(ReasonOf(Catalog::Open(dir.options())), v1::ERROR_REASON_VERSION_TOO_NEW);
 }
 

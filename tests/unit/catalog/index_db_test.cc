@@ -160,7 +160,7 @@ TEST_F(IndexDbTest, CursorStaysWithinItsPrefix) {
 
 TEST_F(IndexDbTest, RefusesANewerVersionAndLeavesItAlone) {
   index_.reset();
-  WriteRow(dir_, Table::kMeta, "version", "2");
+  WriteRow(dir_, Table::kMeta, "version", "3");
   for (int i = 0; i < 2; ++i) {
     const auto index = IndexDb::Open(dir_.options());
     EXPECT_EQ(ReasonOf(index), v1::ERROR_REASON_VERSION_TOO_NEW) << index.status();
@@ -174,7 +174,7 @@ TEST_F(IndexDbTest, RefusesADamagedVersion) {
 }
 
 TEST_F(IndexDbTest, VersionIsRecorded) {
-  EXPECT_EQ(Must(index_->View().Get(Table::kMeta, "version")), "1");
+  EXPECT_EQ(Must(index_->View().Get(Table::kMeta, "version")), "2");
 }
 
 // A record that was being written when the machine stopped was never acknowledged.

@@ -39,6 +39,10 @@ TEST(KeyEncoding, GoldenKeys) {
       {RankingKey("r1", "m", -1.0, 7), "7231006d00400fffffffffffff0000000000000007"},
       {EventPrefix("r1", 3), "72310000000003"},
       {EventKey("r1", 3, 9), "723100000000030000000000000009"},
+      {HistoryPrefix("r1", HistoryRow::kState, 3), "7231000100000003"},
+      {HistoryPrefix("r1", HistoryRow::kEvents, 3), "7231000200000003"},
+      {SeriesPrefix("r1", HistoryRow::kValues, 3, 258), "723100030000000300000102"},
+      {SeriesPrefix("r1", HistoryRow::kSummary, 3, 258), "723100040000000300000102"},
   };
   for (const auto& test : cases) EXPECT_EQ(Hex(test.key), test.hex);
 }

@@ -94,7 +94,10 @@ TEST_F(SalvageTest, RowsThatAreNoneAreLeftOut) {
   WriteRow(dir_, Table::kCheckpoints, CheckpointKey("r", 9),
            MakeCheckpoint("r", 8).SerializeAsString());
   WriteRow(dir_, Table::kEvictions, CheckpointKey("r", 1), kDamaged);
-  WriteRow(dir_, Table::kEvents, EventKey("r", 0, 2), kDamaged);
+  WriteRow(dir_, Table::kEvents, EventKey("r", 0, 2), kDamaged);  // which is in a block as well
+  WriteRow(dir_, Table::kEvents, EventKey("r", 0, 9), kDamaged);
+  WriteRow(dir_, Table::kEvents, "no key", "x");
+  WriteRow(dir_, Table::kHistory, RunPrefix("r") + "\2no key", "x");
   WriteRow(dir_, Table::kRuns, RunKey("r", RunRow::kProgress), kDamaged);
   WriteRow(dir_, Table::kRuns, "no key", "x");
   const auto salvage = Open();
@@ -104,7 +107,40 @@ TEST_F(SalvageTest, RowsThatAreNoneAreLeftOut) {
   EXPECT_FALSE(run.progress.has_value());
   EXPECT_THAT(Ids(run.checkpoints), ElementsAre(3));
   EXPECT_THAT(run.evictions, IsEmpty());
-  EXPECT_THAT(Events(*salvage), ElementsAre(1, 3));
+  EXPECT_THAT(Events(*salvage), ElementsAre(1, 2, 3));
+}
+
+TEST_F(SalvageTest, EventsOfADamagedBlockAreLeftOutButForThoseWithRows) {
+  Fill();
+  {
+    const auto catalog = Must(Catalog::Open(dir_.options()));
+    RunUpdate update;
+    update.run = "r";
+    for (uint64_t seq = 4; seq < 2500; ++seq) {
+      v1::EventRecord& record = update.events.emplace_back().record;
+      record.mutable_event()->set_seq(seq);
+      record.mutable_event()->add_metric_ids(0);
+      record.mutable_event()->add_values(0.5);
+      if (seq == 1500) record.mutable_decision()->set_seq(seq);
+    }
+    Must(catalog->Apply({&update, 1}).status());
+  }
+  std::vector<uint64_t> all;
+  for (uint64_t seq = 1; seq < 2500; ++seq) all.push_back(seq);
+  {
+    const auto salvage = Open();
+    EXPECT_EQ(Events(*salvage), all);
+    EXPECT_TRUE(salvage->complete());
+  }
+  fs::remove_all(scratch_);
+  std::string values = SeriesPrefix("r", HistoryRow::kValues, 0, 0);
+  AppendU64(values, 1025);
+  WriteRow(dir_, Table::kHistory, values, kDamaged);
+  all.erase(all.begin() + 1024, all.begin() + 2048);
+  all.insert(all.begin() + 1024, 1500);
+  const auto salvage = Open();
+  EXPECT_EQ(Events(*salvage), all);
+  EXPECT_FALSE(salvage->complete());
 }
 
 // Without a file of its root the index is still read, but for what is in no table file yet.

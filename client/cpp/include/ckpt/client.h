@@ -56,6 +56,9 @@ class Client {
   absl::Status DeleteCheckpoint(std::string_view run, std::string_view id);
   absl::Status ListEvents(std::string_view run,
                           const std::function<bool(const v1::RecordedEvent&)>& each);
+  // Points of metrics; `request` says which and how many, its `run` is set here.
+  absl::StatusOr<v1::GetHistoryResponse> GetHistory(std::string_view run,
+                                                    v1::GetHistoryRequest request);
   absl::StatusOr<v1::Status> GetStatus();
 
   // Has the daemon verify checkpoints; `each` gets every message. OK when it has come to its end,

@@ -101,10 +101,53 @@ TEST_F(CommandLineTest, UsageErrorsAreOneLineAndCodeTwo) {
   }
 }
 
+TEST_F(CommandLineTest, HistoryIsATableNamesJsonOrAPlot) {
+  v1::MetricSeries series;
+  series.set_metric("loss");
+  for (const int batch : {0, -1}) {
+    series.add_seqs(static_cast<uint64_t>(series.seqs_size()) + 7);
+    series.add_epochs(3);
+    series.add_batches(batch);
+    series.add_times_unix_nanos(batch == 0 ? 1'700'000'000'250'000'000 : 0);
+    series.add_values(batch == 0 ? 1.0 / 3 : 0.25);
+  }
+  daemon_.series = {series};
+  EXPECT_EQ(Ctl({"history", "a", "loss", "--newest", "--points", "5", "--from", "2", "--to", "9"}),
+            kOk);
+  EXPECT_EQ(out_,
+            "METRIC  EVENT  EPOCH  BATCH  VALUE     TIME\n"
+            "loss    7      3      0      0.333333  2023-11-14 22:13:20Z\n"
+            "loss    8      3             0.25\n");
+  const v1::GetHistoryRequest request = daemon_.history_requests.back();
+  EXPECT_EQ(request.run(), "runs/a");
+  EXPECT_THAT(request.metrics(), ElementsAre("loss"));
+  EXPECT_EQ(request.points(), 5);
+  EXPECT_EQ(request.from_seq(), 2U);
+  EXPECT_EQ(request.to_seq(), 9U);
+  EXPECT_EQ(request.method(), v1::GetHistoryRequest::METHOD_NEWEST);
+
+  EXPECT_EQ(Ctl({"-o", "csv", "history", "a", "loss"}), kOk);
+  EXPECT_EQ(out_,
+            "metric,event,epoch,batch,value,time\n"
+            "loss,7,3,0,0.3333333333333333,2023-11-14T22:13:20.250Z\n"
+            "loss,8,3,,0.25,\n");
+  EXPECT_EQ(Ctl({"history", "a"}), kOk);
+  EXPECT_EQ(out_, "loss\n");
+  EXPECT_EQ(Ctl({"-o", "json", "history", "a", "loss"}), kOk);
+  EXPECT_THAT(out_, StartsWith("[\n{\"metric\":\"loss\",\"seqs\":[\"7\",\"8\"],"));
+  EXPECT_EQ(Ctl({"history", "a", "loss", "--plot"}), kOk);
+  EXPECT_THAT(out_, StartsWith("loss: 0.25 at the end, 0.25 to 0.333333\n"));
+  EXPECT_EQ(daemon_.history_requests.back().points(), 480);
+  EXPECT_EQ(Ctl({"-o", "csv", "history", "a", "loss", "--plot"}), kUsage);
+  EXPECT_EQ(Ctl({"history", "a@1", "loss"}), kUsage);
+  EXPECT_EQ(Ctl({"history", "nope", "loss"}), kNotFound);
+}
+
 TEST_F(CommandLineTest, HelpAndVersion) {
   EXPECT_EQ(Ctl({"--help"}), kOk);
   EXPECT_THAT(out_, HasSubstr("3 not found"));
-  for (const char* command : {"runs", "list", "best", "show", "fetch", "rm", "status", "replay"}) {
+  for (const char* command :
+       {"runs", "list", "best", "show", "fetch", "rm", "status", "history", "replay"}) {
     EXPECT_EQ(Ctl({command, "--help"}), kOk);
     EXPECT_THAT(out_, HasSubstr("Examples:")) << command;
   }

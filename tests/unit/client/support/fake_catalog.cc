@@ -110,6 +110,16 @@ grpc::Status FakeDaemon::Catalog::ListEvents(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
+grpc::Status FakeDaemon::Catalog::GetHistory(grpc::ServerContext* /*context*/,
+                                             const v1::GetHistoryRequest* request,
+                                             v1::GetHistoryResponse* response) {
+  std::lock_guard lock(daemon_.mutex_);
+  daemon_.history_requests.push_back(*request);
+  if (!daemon_.runs.contains(request->run())) return ToGrpc(RunNotFound(request->run()));
+  for (const v1::MetricSeries& series : daemon_.series) *response->add_series() = series;
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeDaemon::Admin::GetStatus(grpc::ServerContext* /*context*/,
                                           const v1::GetStatusRequest* /*request*/,
                                           v1::Status* response) {

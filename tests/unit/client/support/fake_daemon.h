@@ -91,6 +91,8 @@ class FakeDaemon {
   std::vector<v1::AbandonSave> abandoned;
   std::vector<std::string> deleted;
   std::map<std::string, v1::Run> runs;
+  std::vector<v1::MetricSeries> series;
+  std::vector<v1::GetHistoryRequest> history_requests;
   v1::Status status;
   int batches = 0;      // EventBatch messages
   int resent = 0;       // events that were durable already

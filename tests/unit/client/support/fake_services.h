@@ -81,6 +81,8 @@ class FakeDaemon::Catalog final : public v1::CatalogService::Service {
                                 google::protobuf::Empty* response) override;
   grpc::Status ListEvents(grpc::ServerContext*, const v1::ListEventsRequest* request,
                           v1::ListEventsResponse* response) override;
+  grpc::Status GetHistory(grpc::ServerContext*, const v1::GetHistoryRequest* request,
+                          v1::GetHistoryResponse* response) override;
 
  private:
   FakeDaemon& daemon_;

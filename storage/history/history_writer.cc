@@ -1,0 +1,131 @@
+#include "storage/history/history_writer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "storage/catalog/key_encoding.h"
+#include "storage/catalog/rows.h"
+#include "storage/history/history_rows.h"
+
+namespace ckpt::storage {
+namespace {
+
+// What is written of one run and rank.
+class RankWriter {
+ public:
+  RankWriter(const ReadView& view, std::string_view run, uint32_t rank, Batch& batch)
+      : view_(view), run_(run), rank_(rank), batch_(batch) {}
+
+  absl::Status Append(const EventColumns& added);
+
+ private:
+  std::string KeyOf(std::string_view prefix, int64_t seq) const {
+    std::string key(prefix);
+    AppendU64(key, static_cast<uint64_t>(seq));
+    return key;
+  }
+  // Moves the blocks of the tail in front of `events`: they are to be written anew.
+  absl::Status TakeTail(EventColumns* events);
+  void PutEvents(const EventColumns& events, bool sealed);
+  void Seal(const EventColumns& segment);
+
+  const ReadView& view_;
+  const std::string_view run_;
+  const uint32_t rank_;
+  Batch& batch_;
+  const std::string prefix_ = HistoryPrefix(run_, HistoryRow::kEvents, rank_);
+  HistoryState state_;
+};
+
+absl::Status RankWriter::Append(const EventColumns& added) {
+  const auto state = ReadState(view_, run_, rank_);
+  if (!state.ok()) return state.status();
+  state_ = *state;
+  const auto known =
+      std::upper_bound(added.seqs.begin(), added.seqs.end(), static_cast<int64_t>(state_.last_seq));
+  const auto skipped = static_cast<size_t>(known - added.seqs.begin());
+  if (skipped == added.size()) return absl::OkStatus();
+  if (state_.first_seq == 0) state_.first_seq = static_cast<uint64_t>(*known);
+  state_.last_seq = static_cast<uint64_t>(added.seqs.back());
+
+  const bool seals = state_.tail_events + added.size() - skipped >= kSegmentEvents;
+  EventColumns events;
+  if (seals) {
+    if (absl::Status s = TakeTail(&events); !s.ok()) return s;
+  }
+  if (seals || skipped > 0) events.Append(added, skipped, added.size());
+  const EventColumns& all = seals || skipped > 0 ? events : added;
+  size_t begin = 0;
+  for (; all.size() - begin >= kSegmentEvents; begin += kSegmentEvents) {
+    EventColumns segment;
+    segment.Append(all, begin, begin + kSegmentEvents);
+    Seal(segment);
+  }
+  if (begin == 0) {
+    PutEvents(all, /*sealed=*/false);
+  } else if (begin < all.size()) {
+    EventColumns rest;
+    rest.Append(all, begin, all.size());
+    PutEvents(rest, /*sealed=*/false);
+  }
+  state_.tail_events = seals ? all.size() - begin : state_.tail_events + all.size();
+  batch_.PutUnseen(Table::kHistory, HistoryPrefix(run_, HistoryRow::kState, rank_),
+                   EncodeState(state_));
+  return absl::OkStatus();
+}
+
+absl::Status RankWriter::TakeTail(EventColumns* events) {
+  Cursor cursor = view_.Scan(Table::kHistory, prefix_);
+  cursor.Seek(KeyOf(prefix_, static_cast<int64_t>(state_.sealed_seq + 1)));
+  for (; cursor.Valid(); cursor.Next()) {
+    const auto block = DecodeEvents(cursor.value());
+    if (!block.has_value() || block->sealed) return DamagedRow(Table::kHistory, cursor.key());
+    events->Append(block->events, 0, block->events.size());
+    batch_.DeleteUnseen(Table::kHistory, cursor.key());
+  }
+  return cursor.status();
+}
+
+void RankWriter::PutEvents(const EventColumns& events, bool sealed) {
+  batch_.PutUnseen(Table::kHistory, KeyOf(prefix_, events.seqs.front()),
+                   EncodeEvents(events, sealed));
+}
+
+void RankWriter::Seal(const EventColumns& segment) {
+  PutEvents(segment, /*sealed=*/true);
+  for (size_t i = 0; i < segment.metrics.size(); ++i) {
+    const MetricColumn& column = segment.columns[i];
+    const auto key = [&](HistoryRow row) {
+      return KeyOf(SeriesPrefix(run_, row, rank_, segment.metrics[i]), segment.seqs.front());
+    };
+    batch_.PutUnseen(Table::kHistory, key(HistoryRow::kValues), EncodeValues(column));
+    batch_.PutUnseen(Table::kHistory, key(HistoryRow::kSummary),
+                     EncodeSummary(Summarize(segment.Points(column))));
+  }
+  state_.sealed_seq = static_cast<uint64_t>(segment.seqs.back());
+}
+
+}  // namespace
+
+void HistoryWriter::Add(std::string_view run, std::span<const EventRow> events) {
+  EventColumns* columns = nullptr;
+  int rank = -1;
+  for (const EventRow& row : events) {
+    if (columns == nullptr || row.rank != rank) {
+      rank = row.rank;
+      columns = &added_[{std::string(run), static_cast<uint32_t>(rank)}];
+    }
+    const auto seq = static_cast<int64_t>(row.record.event().seq());
+    if (columns->size() == 0 || seq > columns->seqs.back()) columns->Add(row.record.event());
+  }
+}
+
+absl::Status HistoryWriter::Write(const ReadView& view, Batch& batch) const {
+  for (const auto& [key, events] : added_) {
+    const auto& [run, rank] = key;
+    if (absl::Status s = RankWriter(view, run, rank, batch).Append(events); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ckpt::storage

@@ -1,0 +1,39 @@
+// A metric's value at an event, and a few of them taken together.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace ckpt::storage {
+
+struct Point {
+  uint64_t seq = 0;
+  int64_t epoch = 0;
+  int64_t batch = 0;  // -1: the end of an epoch
+  int64_t time_unix_nanos = 0;
+  double value = 0;
+};
+
+// Consecutive points in brief. NaN is neither the smallest nor the largest, unless there is nothing
+// else; of equals the first counts.
+struct Group {
+  int64_t count = 0;
+  Point smallest;
+  Point largest;
+  Point newest;
+
+  void Add(const Point& point) { Add({1, point, point, point}); }
+  // `later` comes after all that is here.
+  void Add(const Group& later) {
+    if (count == 0 || later.smallest.value < smallest.value || std::isnan(smallest.value)) {
+      smallest = later.smallest;
+    }
+    if (count == 0 || later.largest.value > largest.value || std::isnan(largest.value)) {
+      largest = later.largest;
+    }
+    newest = later.newest;
+    count += later.count;
+  }
+};
+
+}  // namespace ckpt::storage
