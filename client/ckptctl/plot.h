@@ -15,9 +15,11 @@ struct PlotMark {
   bool best = false;
 };
 
-// Several lines, each at most `width` columns: a heading, `height` rows of two by four dots a
-// column, an axis with a mark for each checkpoint, the first and the last epoch. Sequence numbers
-// go to the right. What is not finite leaves a gap. `width` is at least 40, `height` at least 2.
+// Several lines: a heading, as long as the metric's name makes it, and below it lines of at most
+// `width` columns: `height` rows of two by four dots a column, an axis with a mark for each
+// checkpoint, the first and the last epoch. Sequence numbers go to the right. What is not finite
+// leaves a gap; a series without anything finite is its heading alone. `width` is at least 40,
+// `height` at least 2.
 std::string DrawPlot(const v1::MetricSeries& series, const std::vector<PlotMark>& marks, int width,
                      int height);
 

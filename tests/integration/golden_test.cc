@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -49,6 +50,8 @@ class Golden : public testing::TestWithParam<std::string> {
     ASSERT_EQ(unpacked.exit_code, 0) << unpacked.err;
     std::ifstream(name + ".json") >> expected_;
     ASSERT_GT(expected_.size(), 0U);
+    std::ifstream history(name + ".history.csv");  // none of version 1
+    history_.assign(std::istreambuf_iterator<char>(history), {});
   }
 
   Finished Ctl(std::vector<std::string> arguments) {
@@ -82,6 +85,7 @@ class Golden : public testing::TestWithParam<std::string> {
   const ScratchFolder folder_;
   DaemonProcess daemon_{folder_};
   Json expected_;
+  std::string history_;  // of the metric "loss" of the run "long"
 };
 
 TEST_P(Golden, IsOpenedAndGoesOn) {
@@ -90,6 +94,11 @@ TEST_P(Golden, IsOpenedAndGoesOn) {
               HasSubstr("0 names put back, 0 deletions finished, 0 orphans removed"));
   ASSERT_NO_FATAL_FAILURE(ExpectEverything());
   EXPECT_EQ(Ctl({"-o", "name", "best", "minimal"}).out, "minimal@10\n");
+  EXPECT_EQ(Ctl({"history", "digits", "val_loss"}).exit_code, 0);
+  if (!history_.empty()) {
+    EXPECT_EQ(Ctl({"-o", "csv", "history", "long", "loss", "--newest", "--points", "10000"}).out,
+              history_);
+  }
   const size_t before = Observe(daemon_, "minimal").checkpoints.size();
   const Finished trained = RunToEnd({.argv = {MINIMAL_TRAINER_BINARY},
                                      .environment = {{"CKPT_SERVER", daemon_.server()}},
@@ -113,7 +122,7 @@ TEST_P(Golden, IndexIsRebuilt) {
   ExpectEverything();
 }
 
-INSTANTIATE_TEST_SUITE_P(, Golden, testing::Values("v1"),
+INSTANTIATE_TEST_SUITE_P(, Golden, testing::Values("v1", "v2"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

@@ -177,6 +177,16 @@ TEST_F(IndexDbTest, VersionIsRecorded) {
   EXPECT_EQ(Must(index_->View().Get(Table::kMeta, "version")), "2");
 }
 
+// Version 1 had no history.
+TEST_F(IndexDbTest, AnOlderIndexBecomesOneOfThisVersion) {
+  Put("row", "stays");
+  index_.reset();
+  WriteRow(dir_, Table::kMeta, "version", "1");
+  Reopen();
+  EXPECT_EQ(Must(index_->View().Get(Table::kMeta, "version")), "2");
+  EXPECT_EQ(Get("row"), "stays");
+}
+
 // A record that was being written when the machine stopped was never acknowledged.
 TEST_F(IndexDbTest, ForgivesATornLastRecord) {
   Put("first", "1");

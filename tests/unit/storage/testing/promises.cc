@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -53,6 +54,20 @@ std::set<std::string> NamesOf(const ExpectedRun& run) {
     }
   }
   return names;
+}
+
+// Of rank 0, from page to page.
+absl::StatusOr<std::vector<v1::EventRecord>> AllEvents(const CheckpointStore& store,
+                                                       const std::string& run) {
+  std::vector<v1::EventRecord> events;
+  std::string token;
+  do {
+    auto page = store.ListEvents(run, 0, 1000, token);
+    if (!page.ok()) return page.status();
+    std::ranges::move(page->events, std::back_inserter(events));
+    token = page->next_page_token;
+  } while (!token.empty());
+  return events;
 }
 
 // Checks one run of a store.
@@ -188,11 +203,12 @@ class RunCheck {
   }
 
   void CheckEvents(const RunSnapshot& snapshot) {
-    const auto page = store_.ListEvents(run_, 0, 1000, "");
-    if (!page.ok()) return Break("P8", page.status().ToString());
+    const auto events = AllEvents(store_, run_);
+    if (!events.ok()) return Break("P8", events.status().ToString());
+    CheckSeries(*events);
     uint64_t newest = 0;
     std::set<uint64_t> seen;
-    for (const v1::EventRecord& record : page->events) {
+    for (const v1::EventRecord& record : *events) {
       const uint64_t seq = record.event().seq();
       const auto known = expected_.events.find(seq);
       if (known == expected_.events.end() ||
@@ -215,6 +231,20 @@ class RunCheck {
     if (!present_.empty() && progress.last_checkpoint_id() < present_.rbegin()->first) {
       Break("P4", "the id of a checkpoint would be given again");
     }
+  }
+
+  // Every event has a point of the one metric.
+  void CheckSeries(const std::vector<v1::EventRecord>& events) {
+    const auto series = store_.GetSeries({.run = run_,
+                                          .metric = "val_loss",
+                                          .points = events.size() + 1,
+                                          .method = SeriesQuery::Method::kNewest});
+    if (!series.ok()) return Break("P8", series.status().ToString());
+    const bool same = std::ranges::equal(
+        series->points, events, [](const Point& point, const v1::EventRecord& record) {
+          return point.seq == record.event().seq() && point.value == record.event().values(0);
+        });
+    if (!same) Break("P6", "the series of the metric is not what its events say");
   }
 
   void CheckOpenSaves(const RunSnapshot& snapshot) {
@@ -344,9 +374,9 @@ void Learn(const CheckpointStore& store, Expectation* expected) {
       const auto save = expected_run.saves.find(std::stoull(ParseCheckpointName(row.name())->id));
       if (save != expected_run.saves.end()) save->second.committed = Word::kGiven;
     }
-    const auto events = store.ListEvents(run, 0, 1000, "");
+    const auto events = AllEvents(store, run);
     if (!events.ok()) continue;
-    for (const v1::EventRecord& record : events->events) {
+    for (const v1::EventRecord& record : *events) {
       const auto event = expected_run.events.find(record.event().seq());
       if (event != expected_run.events.end()) event->second.first = Word::kGiven;
     }

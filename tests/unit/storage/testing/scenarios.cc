@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "storage/history/event_columns.h"
 #include "tests/unit/storage/testing/temp_dir.h"
 
 namespace ckpt::storage {
@@ -15,6 +16,7 @@ constexpr auto kLink = v1::StorageOptions::PROJECTION_LINK;
 constexpr auto kReflink = v1::StorageOptions::PROJECTION_REFLINK;
 constexpr auto kCopy = v1::StorageOptions::PROJECTION_COPY;
 constexpr size_t kPartBytes = 2500;  // several writes, several blocks of the disk
+constexpr int kUnsealedEvents = static_cast<int>(kSegmentEvents) - 5;
 
 // Runs the steps up to the first that fails.
 template <typename... Steps>
@@ -146,6 +148,15 @@ const Scenario kScenarios[] = {
      [](Trainer& t) {
        return InOrder([&] { return t.Record(1); }, [&] { return t.Record(3); },
                       [&] { return t.Record(2); });
+     }},
+    {"SealsEvents",
+     [](Trainer& t) {
+       return InOrder([&] { return OneSave(t); }, [&] { return t.Record(kUnsealedEvents - 1); });
+     },
+     [](Trainer& t) {
+       return InOrder([&] { return t.Record(1); },
+                      [&] { return t.Save(PlanOf(2, 0.4, {"best.h5"})); },
+                      [&] { return t.Record(5); }, [&] { return t.Record(1); });
      }},
     {"OpenANewFolder", [](Trainer&) { return absl::OkStatus(); }, OnlyRun, /*opens=*/true},
     {"Recovery", Unfinished, [](Trainer& t) { return t.FinishOpenSaves(); }, /*opens=*/true},
