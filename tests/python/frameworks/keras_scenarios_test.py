@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import unittest
 import warnings
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from keras_testing import KerasTestCase, Scripted, fit, make_model, names
 
 import ckptd
+from ckptd.internal import keras_files
 from ckptd.keras import ModelCheckpoint
 
 W = {"save_weights_only": True}
@@ -78,6 +82,14 @@ class Scenarios(KerasTestCase):
                 ckptd.Client().checkpoint(name).load_into(other)
                 for one, two in zip(model.get_weights(), other.get_weights()):
                     np.testing.assert_array_equal(one, two)
+
+    def test_files_for_which_memory_has_no_room_are_made_on_the_disk(self) -> None:
+        with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=2 << 20)):
+            for size, folder in ((1 << 20, "/dev/shm"), (3 << 20, tempfile.gettempdir())):
+                with keras_files.scratch(size) as made:
+                    self.assertEqual(os.path.dirname(made), folder)
+            fit(make_model(), 1, [self.checkpoint("w.weights.h5", **W)])
+        self.assertEqual(names(self.place), ["w.weights.h5"])
 
     def test_an_existing_file_is_replaced(self) -> None:
         self.place.mkdir()

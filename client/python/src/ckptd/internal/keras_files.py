@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -20,6 +22,7 @@ MODEL_FORMATS = (".keras", ".h5")
 _WEIGHTS_MEMBER = "model.weights.h5"
 _ORDER = "ckptd.order"  # of the weights, by their names
 _MEMORY = "/dev/shm"
+_DESCRIPTIONS = 1 << 20
 
 
 def format_of(filepath: str) -> str:
@@ -35,7 +38,7 @@ def serialize(model: Any, ending: str) -> PartContent:
     if ending == ".safetensors":
         arrays = arrays_of(model)
         return safetensors.Content(arrays, {_ORDER: json.dumps(list(arrays))})
-    with _scratch() as folder:
+    with scratch(_most_bytes(model)) as folder:
         path = os.path.join(folder, "model" + ending)
         if ending in WEIGHTS_FORMATS:
             model.save_weights(path, overwrite=True)
@@ -73,7 +76,7 @@ def load(model: Any, content: Any, filepath: str) -> None:
         return
     if not ending:
         raise ValueError(f"{filepath!r} does not end in one of Keras's formats")
-    with _scratch() as folder:
+    with scratch(2 * len(content)) as folder:
         path = os.path.join(folder, "model" + ending)
         Path(path).write_bytes(content)
         if ending == ".keras":
@@ -115,7 +118,14 @@ def _flatten(metrics: Any) -> list[Any]:
     return [metrics]
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(
-        prefix="ckptd-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None
-    )
+def _most_bytes(model: Any) -> int:
+    """What files of the model take while they are written: at most four numbers of 8 bytes for each
+    weight, with the optimizer's; and some for descriptions."""
+    return _DESCRIPTIONS + 32 * sum(int(math.prod(one.shape)) for one in model.weights)
+
+
+def scratch(most_bytes: int) -> tempfile.TemporaryDirectory[str]:
+    """A folder in memory, or on the disk where memory has no room: containers have 64 MiB there
+    unless told otherwise, and a HDF5 file that does not fit can end the process."""
+    fits = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= most_bytes
+    return tempfile.TemporaryDirectory(prefix="ckptd-", dir=_MEMORY if fits else None)
