@@ -22,17 +22,26 @@ export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
   exit 1
 }
 
-step() { echo "frameworks: $*"; }
+step() { echo "frameworks: [$SECONDS s] $*"; }
+debian_has() { # debian_has PACKAGE: installs it
+  apt-get install --quiet --yes --no-install-recommends "$1" >/dev/null
+}
 
-step "installing ${packages[*]}"
+no_registry() { # no_registry WHAT
+  step "$1 cannot be had, the package registry does not answer; nothing was tested"
+  exit 77
+}
+
 if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then
-  apt-get install --quiet --yes --no-install-recommends python3-venv >/dev/null
+  debian_has python3-venv || no_registry python3-venv
 fi
 [[ -x $venv/bin/python ]] || /usr/bin/python3 -m venv "$venv"
-if ! "$venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"; then
-  step "the package registry does not answer; the drop-ins are not tested"
-  exit 77
-fi
+pip=("$venv/bin/pip" --quiet --disable-pip-version-check)
+# Something small, so that what does not install below is an error.
+"${pip[@]}" download --no-cache-dir --no-deps --retries 1 --timeout 30 --dest build/registry types-protobuf ||
+  no_registry types-protobuf
+step "installing ${packages[*]}"
+"${pip[@]}" install "${packages[@]}"
 
 /usr/bin/python3 client/python/contract.py
 "$venv/bin/python" - <<'PYTHON'
@@ -107,6 +116,14 @@ run "$python" keras_conformance_test keras_upstream_test keras_resume_test keras
 step "PyTorch, JAX, pandas"
 run "$python" torch_test jax_test reading_test fetch_test
 EXAMPLE=torch_digits run "$python" examples_test
+
+if /usr/bin/python3 -c 'import torch' 2>/dev/null || debian_has python3-torch; then
+  step "Debian's PyTorch $(/usr/bin/python3 -c 'import torch; print(torch.__version__)')"
+  run /usr/bin/python3 torch_test
+  EXAMPLE=torch_digits run /usr/bin/python3 examples_test
+else
+  step "there is no python3-torch; the package is not tested with Debian's PyTorch"
+fi
 
 for version in 3.9 3.10 3.11 3.12 3.13; do
   core_on "$version"
