@@ -83,6 +83,33 @@ class Reading(DaemonTestCase):
         with self.assertRaisesRegex(KeyError, "no metric 'val_los'; did you mean 'val_loss'"):
             self.client.history("r", ["val_los"])
 
+    def test_history_of_few_points(self) -> None:
+        losses = np.random.default_rng(4).random(3000)
+        losses[1234] = 9.0
+        with ckptd.Run("long", server=self.daemon.server) as run:
+            run.on_epoch_begin(0)
+            for batch, loss in enumerate(losses):
+                run.on_batch_end(batch, {"loss": loss, **{f"m{i}": i for i in range(12)}})
+        history = self.client.history("long", points=30)
+        self.assertEqual(len(history), 13)  # more than one call takes
+        loss = history["loss"]
+        self.assertLessEqual(len(loss), 30)
+        self.assertIn(1234, loss.batch)  # no spike is lost
+        self.assertEqual(loss.batch[-1], 2999)
+        np.testing.assert_array_equal(loss.values, losses[loss.batch])
+        every = self.client.history("long", "loss", points=10_000)["loss"]
+        np.testing.assert_array_equal(every.values, losses)
+        np.testing.assert_array_equal(every.seq, self.client.history("long", "loss")["loss"].seq)
+        for error, words, metrics, points in (
+            (KeyError, "no metric 'los'; did you mean 'loss'", ["los"], 9),
+            (ValueError, "points is 0; it must be 1 or more", None, 0),
+            (ValueError, "points is 10001; it must be 10000 or less", None, 10_001),
+        ):
+            with self.subTest(words), self.assertRaisesRegex(error, words):
+                self.client.history("long", metrics, points=points)
+        with self.assertRaises(ckptd.NotFoundError):
+            self.client.history("none", points=9)
+
     def test_a_closed_client_says_so(self) -> None:
         self.client.close()
         with self.assertRaisesRegex(ckptd.ClosedError, "the Client is closed"):

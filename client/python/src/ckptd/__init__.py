@@ -72,7 +72,8 @@ def history(
     run: str,
     metrics: Union[str, Sequence[str], None] = None,
     *,
+    points: Optional[int] = None,
     server: Optional[str] = None,
 ) -> History:
     """The recorded metrics of a run; see Client.history."""
-    return Client(server).history(run, metrics)
+    return Client(server).history(run, metrics, points=points)

@@ -11,12 +11,22 @@ import grpc
 from ckptd import v1
 from ckptd.checkpoint import Checkpoint
 from ckptd.errors import ClosedError
-from ckptd.history import Checkpoints, History, HistoryBuilder
-from ckptd.internal.arguments import check_type, suggests_arguments
+from ckptd.history import (
+    Checkpoints,
+    History,
+    HistoryBuilder,
+    Series,
+    check_metrics,
+    sampled_series,
+)
+from ckptd.internal.arguments import check_at_least, check_type, suggests_arguments
 from ckptd.internal.channel import callable_for, make_channel, server_or_default
 from ckptd.internal.rpc_status import from_grpc
 
 _PAGE_SIZE = 1000
+# Of a GetHistory call.
+_MAX_POINTS = 10_000
+_MAX_METRICS = 10
 
 
 class Client:
@@ -94,10 +104,24 @@ class Client:
         return Checkpoint(self, self._ask("GetBestCheckpoint", request))
 
     @suggests_arguments
-    def history(self, run: str, metrics: Union[str, Sequence[str], None] = None) -> History:
-        """The recorded metrics of a run, or those of them that are named."""
+    def history(
+        self,
+        run: str,
+        metrics: Union[str, Sequence[str], None] = None,
+        *,
+        points: Optional[int] = None,
+    ) -> History:
+        """The recorded metrics of a run, or those of them that are named. KeyError: there is none
+        of a name.
+
+        points: at most so many of each, up to 10,000, which the daemon chooses so that no spike is
+        lost. Without it every one comes, which takes a while where there are millions.
+        """
         if isinstance(metrics, str):
             metrics = [metrics]
+        if points is not None:
+            series = self._sampled(run, metrics, points)
+            return History(run, series, list(self.checkpoints(run)))
         builder = HistoryBuilder(run, metrics)
         request = v1.ListEventsRequest(parent=_run_name(run), page_size=_PAGE_SIZE)
         while True:
@@ -107,6 +131,24 @@ class Client:
             if not page.next_page_token:
                 return builder.build(list(self.checkpoints(run)))
             request.page_token = page.next_page_token
+
+    def _sampled(
+        self, run: str, metrics: Optional[Sequence[str]], points: int
+    ) -> dict[str, Series]:
+        check_at_least("points", points, 1)
+        if points > _MAX_POINTS:
+            raise ValueError(f"points is {points}; it must be {_MAX_POINTS} or less")
+        request = v1.GetHistoryRequest(run=_run_name(run))
+        known = sorted(one.metric for one in self._ask("GetHistory", request).series)
+        wanted = known if metrics is None else list(metrics)
+        check_metrics(run, wanted, known)
+        request.points = points
+        series = {}
+        for first in range(0, len(wanted), _MAX_METRICS):
+            request.metrics[:] = wanted[first : first + _MAX_METRICS]
+            for one in self._ask("GetHistory", request).series:
+                series[one.metric] = sampled_series(one)
+        return series
 
     def _pages_of_checkpoints(self, first: v1.ListCheckpointsRequest) -> Iterator[Checkpoint]:
         request = v1.ListCheckpointsRequest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
@@ -132,13 +132,28 @@ class HistoryBuilder:
 
     def build(self, checkpoints: list[Checkpoint]) -> History:
         """Errors: KeyError for a metric that was asked for and never recorded."""
-        for name, rows in self._rows.items():
-            if not rows:
-                close = difflib.get_close_matches(name, list(self._names), n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise KeyError(f"run {self._run!r} has no metric {name!r}{hint}")
+        check_metrics(self._run, self._rows, self._names)
         names = self._wanted if self._wanted is not None else sorted(self._rows)
         return History(self._run, {name: _series(self._rows[name]) for name in names}, checkpoints)
+
+
+def check_metrics(run: str, wanted: Iterable[str], known: Collection[str]) -> None:
+    """Errors: KeyError, with the name that is closest."""
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, list(known), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise KeyError(f"run {run!r} has no metric {name!r}{hint}")
+
+
+def sampled_series(message: v1.MetricSeries) -> Series:
+    """What the daemon chose of one."""
+    return Series(
+        np.array(message.seqs, dtype=np.int64),
+        np.array(message.epochs, dtype=np.int64),
+        np.array(message.batches, dtype=np.int64),
+        np.array(message.values, dtype=np.float64),
+    )
 
 
 def _series(rows: list[tuple[int, int, int, float]]) -> Series:
