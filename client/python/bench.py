@@ -2,11 +2,12 @@
 
     python3 client/python/bench.py [--mib 64 512 2048] [--repeats 5] [--json] [--folder DIR]
 
-Each way is given the same arrays, in turn, `repeats` times after one round to warm up; medians are
-shown. "stall" is until training can go on, "durable" until the bytes survive a crash (fsync of the
-file; for asynchronous ways, until they say so). "x memcpy" is the stall as a multiple of a copy of
-the same arrays into warm memory, measured in the same rounds. Ways whose packages are missing are
-named and left out. A daemon is started on --folder (a temporary folder) and ended.
+Each way is given the same arrays, once a round, in an order that changes; shown are the medians of
+`repeats` rounds after one to warm up. "stall" is until training can go on, "durable" until the
+bytes survive a crash (fsync of the file; for asynchronous ways, until they say so). "x memcpy" is
+the stall as a multiple of a copy of the same arrays into warm memory, measured in the same rounds.
+Ways whose packages are missing are named and left out. A daemon is started on --folder (a temporary
+folder) and ended.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -37,11 +39,11 @@ Way = Callable[[Arrays, Callable[[], None]], None]
 
 
 def make_arrays(mib: int) -> Arrays:
-    random = np.random.default_rng(1)
-    weights = random.random(ARRAYS) + 0.1
+    generator = np.random.default_rng(1)
+    weights = generator.random(ARRAYS) + 0.1
     counts = (weights / weights.sum() * mib * 2**18).astype(int)
     return {
-        f"layer{i}/kernel": random.standard_normal(count, dtype=np.float32)
+        f"layer{i}/kernel": generator.standard_normal(count, dtype=np.float32)
         for i, count in enumerate(counts)
     }
 
@@ -196,9 +198,12 @@ def measure(way: Way, arrays: Arrays) -> tuple[float, float]:
 
 def rounds(ways: dict[str, Way], arrays: Arrays, repeats: int) -> dict[str, Any]:
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(repeats + 1):
-        for name, way in ways.items():
-            taken[name].append(measure(way, arrays))
+    order = list(ways)
+    for number in range(repeats + 1):
+        random.Random(number).shuffle(order)
+        for name in order:
+            os.sync()  # nobody waits for what the one before has left to the disk
+            taken[name].append(measure(ways[name], arrays))
     medians = {
         name: [statistics.median(column) for column in zip(*times[1:])]
         for name, times in taken.items()
@@ -217,7 +222,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ckptd-bench-", dir=options.folder))
+    folder = Path(tempfile.mkdtemp(prefix="ckptd-bench-", dir=options.folder)).resolve()
     results: dict[str, Any] = {}
     try:
         for server in daemon_in(folder):
