@@ -25,6 +25,8 @@ std::vector<Result> BenchTrainer(const Options& options);
 std::vector<Result> BenchIdle(const Options& options);
 // Durable events a second, beside a stream that drops the same messages.
 std::vector<Result> BenchEvents(const Options& options);
+// The newest points of a metric that has many, beside one that has few; and what a point takes.
+std::vector<Result> BenchHistory(const Options& options);
 // Time to a decision, beside an empty call: idle, and while a checkpoint is uploaded.
 std::vector<Result> BenchDecision(const Options& options);
 

@@ -8,6 +8,7 @@ namespace ckpt::bench {
 namespace {
 
 constexpr std::array kMetrics = {"loss", "accuracy", "lr", "grad_norm"};
+constexpr int64_t kStepNanos = 50'000'000;
 
 }  // namespace
 
@@ -41,6 +42,8 @@ void EventStream::SendEpochEnd() {
   Send();
 }
 
+int EventStream::metrics() { return static_cast<int>(kMetrics.size()); }
+
 void EventStream::HalfClose() { stream_->WritesDone(); }
 
 void EventStream::AwaitDurable(uint64_t seq) {
@@ -67,9 +70,14 @@ v1::Event& EventStream::AddEvent(v1::Event::Kind kind) {
   event.set_seq(++seq_);
   event.set_kind(kind);
   event.set_epoch(epoch_);
-  for (uint32_t id = 1; id <= kMetrics.size(); ++id) {
-    event.add_metric_ids(id);
-    event.add_values(1.0 / (static_cast<double>(seq_) + id));
+  // Steps that are not quite even, and what trainers report: noisy values of single precision.
+  time_ += kStepNanos + static_cast<int64_t>(noise_() % 1'000'000);
+  event.set_time_unix_nanos(time_);
+  const float share = static_cast<float>(noise_()) / static_cast<float>(noise_.max());
+  const std::array values = {1.0F + share, share, 1e-3F, 10.0F * share};
+  for (uint32_t i = 0; i < kMetrics.size(); ++i) {
+    event.add_metric_ids(i + 1);
+    event.add_values(values[i]);
   }
   return event;
 }

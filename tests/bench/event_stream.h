@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 
 #include "ckpt/v1/training_service.grpc.pb.h"
@@ -29,6 +30,8 @@ class EventStream {
   void AwaitDurable(uint64_t seq);
   void AwaitDecision();
   uint64_t sent() const { return seq_; }
+  // How many metrics an event has.
+  static int metrics();
 
  private:
   void Send();
@@ -40,6 +43,8 @@ class EventStream {
   std::unique_ptr<grpc::ClientReaderWriter<v1::TrainRequest, v1::TrainResponse>> stream_;
   v1::TrainRequest request_;
   uint64_t seq_ = 0;
+  std::minstd_rand noise_;
+  int64_t time_ = 1'800'000'000'000'000'000;
   int64_t batch_ = 0;
   int64_t epoch_ = 0;
   bool named_ = false;  // the metrics have been given their ids

@@ -28,6 +28,8 @@ constexpr Bench kBenches[] = {
     {"trainer", "What a training loses to its saves", ckpt::bench::BenchTrainer},
     {"idle", "What 1,000 idle runs cost", ckpt::bench::BenchIdle},
     {"events", "Durable metric events", ckpt::bench::BenchEvents},
+    {"history", "The newest points of a metric, and what a point takes on the disk",
+     ckpt::bench::BenchHistory},
     {"decision", "Time to a decision, idle and under load", ckpt::bench::BenchDecision},
 };
 
@@ -44,6 +46,7 @@ void MakeQuick(Options& options) {
   options.pairs = 3;
   options.events = 50'000;
   options.decisions = 500;
+  options.long_history = 1'000'000;
   options.large_bytes = 1LL << 30;
 }
 

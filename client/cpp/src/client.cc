@@ -190,8 +190,8 @@ absl::Status Client::ListEvents(std::string_view run,
 absl::StatusOr<v1::GetHistoryResponse> Client::GetHistory(std::string_view run,
                                                           v1::GetHistoryRequest request) {
   request.set_run(RunName(run));
-  return impl_->Ask<v1::GetHistoryResponse>(impl_->catalog(),
-                                            &v1::CatalogService::Stub::GetHistory, request);
+  return impl_->Ask<v1::GetHistoryResponse>(impl_->catalog(), &v1::CatalogService::Stub::GetHistory,
+                                            request);
 }
 
 absl::StatusOr<v1::Status> Client::GetStatus() {
