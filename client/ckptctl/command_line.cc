@@ -64,6 +64,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddBestCommand(app, context);
   AddShowCommand(app, context);
   AddFetchCommand(app, context);
+  AddSaveCommand(app, context);
   AddRmCommand(app, context);
   AddStatusCommand(app, context);
   AddHistoryCommand(app, context);

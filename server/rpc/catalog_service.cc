@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/rpc/history.h"
+#include "server/rpc/save_stream.h"
 #include "server/rpc/unary.h"
 #include "server/run/best_checkpoint.h"
 #include "storage/base/errors.h"
@@ -216,6 +217,11 @@ grpc::ServerUnaryReactor* CatalogServiceImpl::DeleteCheckpoint(
                        });
                      });
   return reactor;
+}
+
+grpc::ServerWriteReactor<v1::SaveRunResponse>* CatalogServiceImpl::SaveRun(
+    grpc::CallbackServerContext* /*call*/, const v1::SaveRunRequest* request) {
+  return SaveStream::Start(context_.runs, request->name());
 }
 
 }  // namespace ckpt::server

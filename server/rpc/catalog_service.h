@@ -36,6 +36,8 @@ class CatalogServiceImpl final : public v1::CatalogService::CallbackService {
   grpc::ServerUnaryReactor* GetHistory(grpc::CallbackServerContext* call,
                                        const v1::GetHistoryRequest* request,
                                        v1::GetHistoryResponse* response) override;
+  grpc::ServerWriteReactor<v1::SaveRunResponse>* SaveRun(
+      grpc::CallbackServerContext* call, const v1::SaveRunRequest* request) override;
 
  private:
   // The store knows no streams: it says DISCONNECTED of a run that is RUNNING.

@@ -182,6 +182,7 @@ void RunActor::CloseWhenAnswered(std::shared_ptr<TrainerSession> session) {
 void RunActor::Retire(absl::Status status) {
   PostStrand([this, status = std::move(status)] {
     self_.reset();
+    FailCallers(status);
     if (session_ == nullptr) return;
     session_->Close(status);
     DropSession();
@@ -210,6 +211,13 @@ void RunActor::Break(const absl::Status& status) {
 void RunActor::FailWaiters() {
   for (auto& [id, finishing] : std::exchange(finishing_, {})) {
     for (SaveDone& waiter : finishing.waiters) waiter(broken_);
+  }
+  FailCallers(broken_);
+}
+
+void RunActor::FailCallers(const absl::Status& why) {
+  for (auto& [id, callers] : std::exchange(callers_, {})) {
+    for (SaveDone& ended : callers) ended(why);
   }
 }
 

@@ -89,6 +89,10 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // A part is finished. Gives the committed checkpoint if the save is complete now, the save if
   // parts are missing, or why it failed.
   void FinishPart(std::string id, SaveDone done);
+  // Has the trainer save now. `decided` gets the save, which is durable, and of which the trainer
+  // has been told, or why there is none: NO_TRAINER, LIMIT_EXCEEDED, a name that is blocked. After
+  // a save comes `ended`, with the checkpoint or why it failed; DRAINING if the daemon ends before.
+  void SaveNow(SaveDone decided, SaveDone ended);
   // CHECKPOINT_NOT_FOUND.
   void DeleteCheckpoint(std::string id, Done done);
   // The checkpoint has been marked as damaged: policies whose best it is go on with the best of the
@@ -136,6 +140,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void CloseWhenAnswered(std::shared_ptr<TrainerSession> session);
   void Break(const absl::Status& status);
   void FailWaiters();
+  void FailCallers(const absl::Status& why);
   void WatchOpenSaves();
   void GiveUpOpenSaves(uint64_t generation);
 
@@ -147,6 +152,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Incomplete(const std::string& id);
   void FailSave(const std::string& id, const absl::Status& why);
   void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
+  void SaveNowOnStrand(SaveDone decided, SaveDone ended);
   void TellTrainer(v1::TrainResponse response);
   void AddDeparture(Departure departure);
   void NextDeparture();
@@ -169,9 +175,10 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;
   std::map<std::string, Finishing, std::less<>> finishing_;
-  std::deque<Departure> departures_;  // the first is under way
-  std::shared_ptr<RunActor> self_;    // while open saves must be timed
-  uint64_t watch_generation_ = 0;     // tells a timer whether it is still wanted
+  std::map<std::string, std::vector<SaveDone>, std::less<>> callers_;  // of SaveNow, by save
+  std::deque<Departure> departures_;                                   // the first is under way
+  std::shared_ptr<RunActor> self_;  // while open saves must be timed
+  uint64_t watch_generation_ = 0;   // tells a timer whether it is still wanted
 };
 
 }  // namespace ckpt::server

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "google/protobuf/util/time_util.h"
+#include "server/policy/on_demand.h"
 #include "server/run/limits.h"
 #include "server/run/run_state.h"
 #include "storage/base/errors.h"
@@ -157,12 +158,13 @@ absl::Status RunState::TakeEvent(const v1::Event& event, policy::NameCheck name_
                                            states_, &last_checkpoint_id);
   progress_.set_last_checkpoint_id(last_checkpoint_id);
   last_seq_ = event.seq();
-  progress_.set_ended(event.kind() == v1::Event::KIND_TRAIN_END);
+  trainer_ended_ = event.kind() == v1::Event::KIND_TRAIN_END;
+  progress_.set_ended(trainer_ended_);
   if (event.kind() != v1::Event::KIND_TRAIN_BEGIN && event.kind() != v1::Event::KIND_TRAIN_END) {
     progress_.set_epoch(event.epoch());
   }
 
-  OpenSaves(decision, now_unix_nanos, taken);
+  OpenSaves(decision, now_unix_nanos, taken.update);
   if (!event.staged_upload().empty()) {
     taken.stages.push_back(
         {event.staged_upload(),
@@ -180,11 +182,25 @@ absl::Status RunState::TakeEvent(const v1::Event& event, policy::NameCheck name_
   return absl::OkStatus();
 }
 
-void RunState::OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, Taken& taken) {
+absl::StatusOr<RunState::OnDemand> RunState::SaveOnDemand(policy::NameCheck name_check,
+                                                          int64_t now_unix_nanos) {
+  uint64_t last_checkpoint_id = progress_.last_checkpoint_id();
+  auto decision = policy::DecideOnDemand(policies_, id_, progress_.epoch(), name_check, states_,
+                                         &last_checkpoint_id);
+  if (!decision.ok()) return decision.status();
+  progress_.set_last_checkpoint_id(last_checkpoint_id);
+  OnDemand result{NewUpdate(), *std::move(decision)};
+  OpenSaves(result.decision, now_unix_nanos, result.update);
+  result.update.progress = Progress();
+  return result;
+}
+
+void RunState::OpenSaves(v1::Decision& decision, int64_t now_unix_nanos,
+                         storage::RunUpdate& update) {
   for (v1::Checkpoint& save : *decision.mutable_saves()) {
     *save.mutable_create_time() = TimeUtil::NanosecondsToTimestamp(now_unix_nanos);
     save.set_writer_epoch(writer_epoch());
-    taken.update.opened_saves.push_back(save);
+    update.opened_saves.push_back(save);
     saves_[ParseCheckpointName(save.name())->id] = {save, false};
   }
 }

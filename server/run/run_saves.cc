@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "server/run/limits.h"
 #include "server/run/run_actor.h"
 #include "server/run/run_actor_post.h"
 #include "storage/base/errors.h"
@@ -84,6 +85,56 @@ void RunActor::FinishPart(std::string id, SaveDone done) {
     if (!finishing.timing.has_value()) finishing.timing = services_.metrics.commit_seconds.Start();
     Complete(std::move(id));
   });
+}
+
+void RunActor::SaveNow(SaveDone decided, SaveDone ended) {
+  PostStrand([this, decided = std::move(decided), ended = std::move(ended)]() mutable {
+    SaveNowOnStrand(std::move(decided), std::move(ended));
+  });
+}
+
+// Whoever asks while a save that was asked for is on its way gets the same one.
+void RunActor::SaveNowOnStrand(SaveDone decided, SaveDone ended) {
+  if (!broken_.ok()) return decided(broken_);
+  if (session_ == nullptr || state_.trainer_ended()) return decided(NoTrainer(run_));
+  size_t waiting = 0;
+  for (const auto& [id, callers] : callers_) waiting += callers.size();
+  if (waiting >= kMaxSaveCallers) {
+    return decided(
+        LimitExceeded("callers that wait for a save of one run", kMaxSaveCallers, waiting + 1));
+  }
+  storage::RunUpdate update;
+  update.run = run_;
+  v1::Decision decision;
+  if (const v1::Checkpoint* open = state_.OpenOnDemand()) {
+    *decision.add_saves() = *open;
+  } else {
+    auto opened = state_.SaveOnDemand(
+        [this](std::string_view filepath) { return services_.store.CheckName(run_, filepath); },
+        services_.clock.UnixNanos());
+    if (!opened.ok()) return decided(opened.status());
+    update = std::move(opened->update);
+    decision = std::move(opened->decision);
+  }
+  const bool is_new = !update.opened_saves.empty();
+  v1::Checkpoint save = decision.saves(0);
+  callers_[ParseCheckpointName(save.name())->id].push_back(std::move(ended));
+  services_.index.Submit(
+      std::move(update), [self = shared_from_this(), session = session_, save = std::move(save),
+                          is_new, decision = std::move(decision), decided = std::move(decided)](
+                             absl::StatusOr<storage::ApplyResult> result) mutable {
+        RunActor* actor = self.get();
+        actor->PostStrand([actor, status = result.status(), session = std::move(session),
+                           save = std::move(save), is_new, decision = std::move(decision),
+                           decided = std::move(decided)]() mutable {
+          if (!status.ok()) {
+            decided(status);
+            return actor->Break(status);
+          }
+          if (is_new) actor->SendDecision(session, std::move(decision));
+          decided(std::move(save));
+        });
+      });
 }
 
 // Parts that were staged become those of the save, or are thrown away. `then` runs on the strand.
@@ -212,6 +263,9 @@ void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> out
     });
   }
   TellTrainer(OutcomeOf(CheckpointName(run_, id), outcome));
+  if (auto callers = callers_.extract(id); !callers.empty()) {
+    for (SaveDone& ended : callers.mapped()) ended(outcome);
+  }
   const auto found = finishing_.find(id);
   if (found == finishing_.end()) return;
   Finishing finishing = std::move(found->second);

@@ -33,6 +33,7 @@ RunState::RunState(storage::RunSnapshot snapshot)
       run_(std::move(snapshot.run)),
       progress_(std::move(snapshot.progress)) {
   if (progress_.durable_seqs_size() > 0) last_seq_ = progress_.durable_seqs(0);
+  trainer_ended_ = progress_.ended();
   if (progress_.ends_known_from() == 0) {
     progress_.set_ends_known_from(progress_.last_checkpoint_id() + 1);
   }
@@ -119,6 +120,7 @@ absl::StatusOr<RunState::Attached> RunState::Attach(
   answered_seq_ = hello.last_decided_seq();
   if (attached.new_writer) {
     answered_seq_ = 0;
+    trainer_ended_ = false;
     progress_.set_writer_epoch(writer_epoch() + 1);
     FailOpenSaves(attached);
     if (resumed_from.has_value()) policies_.ResumeCounters(*resumed_from, states_);
@@ -177,6 +179,13 @@ std::vector<std::string> RunState::OpenSaveIds() const {
   std::vector<std::string> ids;
   for (const auto& [id, save] : saves_) ids.push_back(id);
   return ids;
+}
+
+const v1::Checkpoint* RunState::OpenOnDemand() const {
+  for (const auto& [id, save] : saves_) {
+    if (save.checkpoint.seq() == 0 && !save.publishing) return &save.checkpoint;
+  }
+  return nullptr;
 }
 
 void RunState::SetPublishing(std::string_view id, bool publishing) {

@@ -28,6 +28,8 @@ class RunState {
 
   const std::string& id() const { return id_; }
   bool exists() const { return run_.has_create_time(); }
+  // Whether the newest trainer has reported the end of training.
+  bool trainer_ended() const { return trainer_ended_; }
   uint64_t writer_epoch() const { return progress_.writer_epoch(); }
   uint64_t last_seq() const { return last_seq_; }
   const v1::Run& run() const { return run_; }
@@ -69,11 +71,20 @@ class RunState {
   // Events of rank 0, in order. Those that are known already are passed over.
   Taken Take(const v1::EventBatch& batch, policy::NameCheck name_check, int64_t now_unix_nanos);
 
+  struct OnDemand {
+    storage::RunUpdate update;
+    v1::Decision decision;  // waits until `update` is durable
+  };
+  // A save that no event asks for. Errors: those of policy::DecideOnDemand.
+  absl::StatusOr<OnDemand> SaveOnDemand(policy::NameCheck name_check, int64_t now_unix_nanos);
+
   // ---- Saves. Ids are decimal ids.
 
   // The save, or nothing if it is not open.
   const v1::Checkpoint* OpenSave(std::string_view id) const;
   std::vector<std::string> OpenSaveIds() const;
+  // One that was asked for by SaveOnDemand and whose bytes have not come; nothing if there is none.
+  const v1::Checkpoint* OpenOnDemand() const;
   // A save is being published (or not any more): a new trainer no longer (again) fails it.
   void SetPublishing(std::string_view id, bool publishing);
   bool Publishing(std::string_view id) const;
@@ -113,7 +124,7 @@ class RunState {
                          int64_t now_unix_nanos, Taken& taken);
   void MoveBest(std::string_view id,
                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
-  void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, Taken& taken);
+  void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, storage::RunUpdate& update);
 
   std::string id_;
   v1::Run run_;
@@ -121,7 +132,8 @@ class RunState {
       progress_;  // policy_states: only of policies not in force; the others are states_
   policy::PolicySet policies_;
   std::vector<v1::PolicyState> states_;
-  uint64_t last_seq_ = 0;      // newest event taken, durable or not
+  uint64_t last_seq_ = 0;  // newest event taken, durable or not
+  bool trainer_ended_ = false;
   uint64_t answered_seq_ = 0;  // the trainer has had its answers up to here (see Hello)
   std::map<std::string, Save, std::less<>> saves_;  // by id
 

@@ -53,6 +53,7 @@ absl::StatusCode CodeOf(ErrorReason reason) {
     case v1::ERROR_REASON_RUN_EXISTS:
       return absl::StatusCode::kAlreadyExists;
     case v1::ERROR_REASON_RUN_IN_USE:
+    case v1::ERROR_REASON_NO_TRAINER:
     case v1::ERROR_REASON_PATH_BLOCKED:
     case v1::ERROR_REASON_PROTOCOL:
     case v1::ERROR_REASON_SAVE_NOT_OPEN:
@@ -199,6 +200,14 @@ absl::Status RunExists(std::string_view run) {
 absl::Status RunInUse(std::string_view run) {
   return MakeError(v1::ERROR_REASON_RUN_IN_USE,
                    fmt::format("run '{}' has a trainer connected; stop it first", run),
+                   {{"run", Text(run)}});
+}
+
+absl::Status NoTrainer(std::string_view run) {
+  return MakeError(v1::ERROR_REASON_NO_TRAINER,
+                   fmt::format("run '{}' has no trainer that could save it now: none is connected, "
+                               "or training has ended",
+                               run),
                    {{"run", Text(run)}});
 }
 

@@ -60,6 +60,7 @@ absl::Status SaveFreqInvalid(std::string_view policy, std::string_view value);
 absl::Status PolicyDuplicate(std::string_view policy);
 absl::Status RunExists(std::string_view run);
 absl::Status RunInUse(std::string_view run);
+absl::Status NoTrainer(std::string_view run);
 
 absl::Status SequenceGap(uint64_t expected, uint64_t got);
 absl::Status EventInvalid(uint64_t seq, std::string_view what);

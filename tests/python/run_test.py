@@ -13,6 +13,7 @@ from daemon import DaemonTestCase
 
 import ckptd
 from ckptd import v1
+from ckptd.internal.channel import callable_for, make_channel
 
 BEST = ckptd.CheckpointPolicy("best", "w-{epoch:02d}", save_best_only=True, mode="min")
 BATCHES = ckptd.CheckpointPolicy("batches", "b-{batch}", save_freq=2, save_weights_only=True)
@@ -43,6 +44,14 @@ class RunTestCase(DaemonTestCase):
         return ckptd.Run(
             "r", policies=policies, server=self.daemon.server, notify=self.notices.append, **options
         )
+
+    def ask_for_save(self) -> v1.Checkpoint:
+        """Returns when the trainer has been asked."""
+        channel = make_channel(self.daemon.server, bulk=False)
+        self.addCleanup(channel.close)
+        call = callable_for(channel, "CatalogService", "SaveRun")(v1.SaveRunRequest(name="runs/r"))
+        self.addCleanup(call.cancel)
+        return next(call).checkpoint
 
     def epochs(self, run: ckptd.Run, values: list[float], first: int = 0) -> None:
         for epoch, value in enumerate(values, first):
@@ -97,6 +106,31 @@ class Decisions(RunTestCase):
             self.assertEqual(run.info.policy_states[0].best, 0.5)
             self.epochs(run, [0.7], first=1)
         self.assertEqual(list(self.daemon.files("r")), ["w-01"])
+
+    def test_an_operator_may_have_it_saved(self) -> None:
+        with self.run_of(BEST) as run:
+            self.epochs(run, [0.5])
+            save = self.ask_for_save()
+            self.model.moment = 2
+            run.on_epoch_end(1, {"val_loss": 0.6})
+            run.flush()
+            self.assertEqual(save.name, "runs/r/checkpoints/2")
+        self.assertEqual(
+            self.daemon.files("r"), {"w-01": b"moment 1 ", "on-demand/2": b"moment 2 "}
+        )
+
+    def test_an_operators_save_waits_for_an_event_with_weights(self) -> None:
+        def weights(save: v1.Checkpoint) -> bytes:
+            return b"of the event"
+
+        with self.run_of(BEST, weights=None) as run:
+            self.ask_for_save()
+            run.on_epoch_end(0, {"val_loss": float("nan")})  # the decision has come
+            run.on_epoch_begin(1)
+            run.flush()
+            run.on_epoch_end(1, {"val_loss": float("nan")}, weights)
+            self.ask_for_save()  # and the end of training gives it up
+        self.assertEqual(self.daemon.files("r"), {"on-demand/1": b"of the event"})
 
     def test_committed_checkpoints_are_announced_with_their_bytes(self) -> None:
         seen: list[tuple[str, bytes]] = []

@@ -14,6 +14,7 @@ void AddListCommand(CLI::App& app, Context& context);
 void AddBestCommand(CLI::App& app, Context& context);
 void AddShowCommand(CLI::App& app, Context& context);
 void AddFetchCommand(CLI::App& app, Context& context);
+void AddSaveCommand(CLI::App& app, Context& context);
 void AddRmCommand(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddHistoryCommand(CLI::App& app, Context& context);

@@ -178,6 +178,26 @@ absl::Status Client::DeleteCheckpoint(std::string_view run, std::string_view id)
       .status();
 }
 
+absl::StatusOr<v1::Checkpoint> Client::Save(
+    std::string_view run, std::chrono::milliseconds limit,
+    const std::function<bool(const v1::Checkpoint&)>& decided) {
+  v1::SaveRunRequest request;
+  request.set_name(RunName(run));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + limit);
+  const auto call = impl_->catalog().SaveRun(&context, request);
+  v1::SaveRunResponse response;
+  bool enough = false;
+  while (!enough && call->Read(&response)) {
+    const bool committed = response.checkpoint().state() == v1::Checkpoint::STATE_COMMITTED;
+    enough = committed || !decided(response.checkpoint());
+  }
+  if (enough) context.TryCancel();  // whatever comes is of no interest
+  const absl::Status ended = client::FromGrpc(call->Finish(), impl_->server());
+  if (enough) return response.checkpoint();
+  return ended.ok() ? absl::InternalError("ckptd ended the call before the save did") : ended;
+}
+
 absl::Status Client::ListEvents(std::string_view run,
                                 const std::function<bool(const v1::RecordedEvent&)>& each) {
   v1::ListEventsRequest request;

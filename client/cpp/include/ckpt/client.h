@@ -54,6 +54,11 @@ class Client {
   absl::StatusOr<v1::Checkpoint> GetBest(std::string_view run, std::string_view metric,
                                          std::string_view mode, std::string_view policy);
   absl::Status DeleteCheckpoint(std::string_view run, std::string_view id);
+  // Has the run saved now, by the trainer's next event, and waits for the checkpoint, up to `limit`
+  // in all. `decided` is told of the save; when it returns false the save is returned as it is. The
+  // save goes on whatever happens to the call. Errors: see CatalogService.SaveRun.
+  absl::StatusOr<v1::Checkpoint> Save(std::string_view run, std::chrono::milliseconds limit,
+                                      const std::function<bool(const v1::Checkpoint&)>& decided);
   absl::Status ListEvents(std::string_view run,
                           const std::function<bool(const v1::RecordedEvent&)>& each);
   // Points of metrics; `request` says which and how many, its `run` is set here.

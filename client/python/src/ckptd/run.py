@@ -146,6 +146,7 @@ class Run:
         self._reporting = threading.Lock()  # held by the event that is under way
         self._on_lost = on_lost
         self._late = LateDecisions(max_buffered_bytes)
+        self._unserved: list[v1.Decision] = []  # operators' saves that no event had weights for yet
         self._pool = SlotPool(max_uploads)
         first_timeout = _FIRST_PATIENCE if reconnect_timeout is None else reconnect_timeout
         if reconnect_timeout is None:
@@ -310,7 +311,7 @@ class Run:
                     self._on_lost(moment)
                 moment.release()
         finally:
-            for decision in self._session.take_unasked():
+            for decision in self._unserved + self._session.take_unasked():
                 for save in decision.saves:
                     self._session.abandon(save.name, "training is over")
             self._shut_down()
@@ -410,9 +411,14 @@ class Run:
                 self._uploader.upload(save.name, snapshot)
 
     def _serve_unasked(self, weights: Optional[WeightsCallback]) -> None:
-        for decision in self._session.take_unasked():
+        weights = weights or self._weights
+        waiting, self._unserved = self._unserved, []
+        for decision in waiting + self._session.take_unasked():
+            if decision.seq == 0 and weights is None:  # a later event may bring some
+                self._unserved.append(decision)
+                continue
             if decision.seq == 0:  # nobody's event: this moment is as good as any
-                self._serve(decision, weights or self._weights)
+                self._serve(decision, weights)
                 continue
             if has_words(decision):
                 self._print(decision)

@@ -90,6 +90,8 @@ TEST_F(CommandLineTest, UsageErrorsAreOneLineAndCodeTwo) {
       {{"fetch", "a", "-o", "x", "--rank", "-1"}, "ckptctl: --rank: Value -1 not in range 0 to "},
       {{"show", "a b"}, "ckptctl: run 'a b' is not allowed"},
       {{"list", "a@3"}, "ckptctl: list takes a run"},
+      {{"save", "a@3"}, "ckptctl: save takes a run"},
+      {{"save", "a", "--wait", "0"}, "ckptctl: --wait: "},
       {{"rm", "a@best"}, "ckptctl: 'a@best' moves"},
       {{"list", "--filter", "nonsense"}, "ckptctl: "},
   };
@@ -147,7 +149,7 @@ TEST_F(CommandLineTest, HelpAndVersion) {
   EXPECT_EQ(Ctl({"--help"}), kOk);
   EXPECT_THAT(out_, HasSubstr("3 not found"));
   for (const char* command :
-       {"runs", "list", "best", "show", "fetch", "rm", "status", "history", "replay"}) {
+       {"runs", "list", "best", "show", "fetch", "rm", "save", "status", "history", "replay"}) {
     EXPECT_EQ(Ctl({command, "--help"}), kOk);
     EXPECT_THAT(out_, HasSubstr("Examples:")) << command;
   }
@@ -201,6 +203,30 @@ TEST_F(CommandLineTest, DamageIsCodeFive) {
   daemon_.script.damage_stored = true;
   EXPECT_EQ(Ctl({"fetch", "a@2", "-o", folder_.File("w")}), kIntegrity);
   EXPECT_FALSE(std::filesystem::exists(folder_.File("w")));
+}
+
+TEST_F(CommandLineTest, SaveTellsTheCheckpointOrWhyThereIsNone) {
+  EXPECT_EQ(Ctl({"-o", "name", "save", "a"}), kOk);
+  EXPECT_EQ(out_, "a@7\n");
+  EXPECT_EQ(err_, "a@7 is on its way\n");
+  EXPECT_EQ(Ctl({"-o", "json", "save", "a"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("STATE_COMMITTED"));
+  EXPECT_EQ(Ctl({"save", "nothing"}), kNotFound);
+
+  daemon_.script.save_failed = SaveNotOpen("runs/a/checkpoints/7", "the trainer gave it up");
+  EXPECT_EQ(Ctl({"save", "a"}), kError);
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, HasSubstr("gave it up"));
+  EXPECT_EQ(Ctl({"-o", "json", "save", "a", "--no-wait"}), kOk) << "the end is not waited for";
+  EXPECT_THAT(out_, HasSubstr("STATE_SAVING"));
+  EXPECT_EQ(err_, "");
+
+  daemon_.script.save_failed = absl::DeadlineExceededError("Deadline Exceeded");
+  EXPECT_EQ(Ctl({"save", "a", "--wait", "60"}), kUnavailable);
+  EXPECT_THAT(err_, HasSubstr("a@7 is not committed after 60 s; it may be yet"));
+  daemon_.script.save_refused = NoTrainer("a");
+  EXPECT_EQ(Ctl({"save", "a"}), kError);
+  EXPECT_THAT(err_, HasSubstr("no trainer"));
 }
 
 TEST_F(CommandLineTest, RmAsksOnATerminal) {

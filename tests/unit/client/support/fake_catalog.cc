@@ -128,4 +128,21 @@ grpc::Status FakeDaemon::Admin::GetStatus(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
+grpc::Status FakeDaemon::Catalog::SaveRun(grpc::ServerContext* /*context*/,
+                                          const v1::SaveRunRequest* request,
+                                          grpc::ServerWriter<v1::SaveRunResponse>* writer) {
+  std::lock_guard lock(daemon_.mutex_);
+  if (!daemon_.runs.contains(request->name())) return ToGrpc(RunNotFound(request->name()));
+  if (!daemon_.script.save_refused.ok()) return ToGrpc(daemon_.script.save_refused);
+  v1::SaveRunResponse response;
+  v1::Checkpoint& save = *response.mutable_checkpoint();
+  save.set_name(request->name() + "/checkpoints/7");
+  save.set_state(v1::Checkpoint::STATE_SAVING);
+  writer->Write(response);
+  if (!daemon_.script.save_failed.ok()) return ToGrpc(daemon_.script.save_failed);
+  save.set_state(v1::Checkpoint::STATE_COMMITTED);
+  writer->Write(response);
+  return grpc::Status::OK;
+}
+
 }  // namespace ckpt::testing

@@ -52,6 +52,10 @@ struct Script {
   // Flips a byte of each download after its checksum was made / before.
   bool damage_download_on_wire = false;
   bool damage_stored = false;
+
+  // Of SaveRun: there is no save; it fails after it was decided.
+  absl::Status save_refused;
+  absl::Status save_failed;
 };
 
 class FakeDaemon {

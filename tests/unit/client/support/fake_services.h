@@ -83,6 +83,8 @@ class FakeDaemon::Catalog final : public v1::CatalogService::Service {
                           v1::ListEventsResponse* response) override;
   grpc::Status GetHistory(grpc::ServerContext*, const v1::GetHistoryRequest* request,
                           v1::GetHistoryResponse* response) override;
+  grpc::Status SaveRun(grpc::ServerContext* context, const v1::SaveRunRequest* request,
+                       grpc::ServerWriter<v1::SaveRunResponse>* writer) override;
 
  private:
   FakeDaemon& daemon_;

@@ -95,6 +95,7 @@ def callable_for(channel: grpc.Channel, service: str, name: str) -> Any:
 
 # Descriptors of services tell what streams only in newer runtimes of protobuf.
 _STREAMING = {
+    ("CatalogService", "SaveRun"): (False, True),
     ("TrainingService", "Train"): (True, True),
     ("WeightService", "Upload"): (True, True),
     ("WeightService", "Download"): (False, True),
