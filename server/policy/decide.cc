@@ -172,6 +172,14 @@ v1::Decision Round::Finish(const std::vector<v1::PolicyState>& states) && {
 
 }  // namespace
 
+bool PolicySet::Act(const EventView& event, std::span<const v1::PolicyState> states) const {
+  assert(states.size() == policies_.size());
+  for (size_t i = 0; i < policies_.size(); ++i) {
+    if (IsDue(policies_[i], event, states[i])) return true;
+  }
+  return false;
+}
+
 v1::Decision PolicySet::Decide(const EventView& event, std::string_view run, bool answered_before,
                                NameCheck name_check, std::vector<v1::PolicyState>& states,
                                uint64_t* last_checkpoint_id) const {

@@ -63,9 +63,9 @@ class Policy {
 struct EventView {
   uint64_t seq = 0;
   v1::Event::Kind kind = v1::Event::KIND_UNSPECIFIED;
-  int64_t epoch = 0;  // 0-based, up to 2^53
-  int64_t batch = 0;  // 0-based, up to 2^53
-  const Logs* logs = nullptr;
+  int64_t epoch = 0;           // 0-based, up to 2^53
+  int64_t batch = 0;           // 0-based, up to 2^53
+  const Logs* logs = nullptr;  // looked at only if a policy acts
 };
 
 // Refuses a file name (a relative path, normalised) for a reason outside the engine: something on
@@ -86,6 +86,9 @@ class PolicySet {
   // case; where the best is not, they no longer rank.
   std::vector<v1::PolicyState> CarryOver(std::span<const v1::PolicyState> previous,
                                          bool fresh) const;
+
+  // Whether a policy acts at `event`, which Decide has not been given yet.
+  bool Act(const EventView& event, std::span<const v1::PolicyState> states) const;
 
   // Feeds one event. REQUIRES: an entry in `states` for each policy. Changes `states` and
   // `*last_checkpoint_id`. The decision has an entry for each policy that acted, at most one save

@@ -15,6 +15,9 @@ struct Attempt {
   std::optional<int64_t> batch;  // unset at an epoch's end
 };
 
+// Whether `policy` attempts a save at `event`, which `state` has not counted yet.
+bool IsDue(const Policy& policy, const EventView& event, const v1::PolicyState& state);
+
 // Counts `event` in `state` and tells whether `policy` attempts a save at it. The counter that led
 // to an attempt starts again at 0, whatever comes of it.
 std::optional<Attempt> Advance(const Policy& policy, const EventView& event,

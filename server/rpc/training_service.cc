@@ -50,7 +50,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     // Events that came before the Welcome would have no run to go to.
     const bool welcome = response.has_welcome();
     if (welcome) Complete(*response.mutable_welcome());
-    unsent_.push_back(std::move(response));
+    if (!Replaces(response)) unsent_.push_back(std::move(response));
     WriteNext();
     if (welcome) ReadNext();
   }
@@ -123,6 +123,15 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     if (finished_) return;
     read_wanted_ = unsent_.size() >= kMaxUnsent;
     if (!read_wanted_) StartRead(&request_);
+  }
+
+  // Whether `response` went into the newest that waits: of progress only the last counts. Requires
+  // mutex_.
+  bool Replaces(v1::TrainResponse& response) {
+    const bool waits = unsent_.size() > (writing_ ? 1 : 0);
+    if (!waits || !response.has_progress() || !unsent_.back().has_progress()) return false;
+    unsent_.back() = std::move(response);
+    return true;
   }
 
   // Requires mutex_.

@@ -28,10 +28,16 @@ bool IsRefusal(const absl::Status& status) {
          reason != v1::ERROR_REASON_DISK_FULL;
 }
 
-bool OfSeveralRuns(const std::vector<storage::RunUpdate>& updates) {
-  return std::any_of(updates.begin(), updates.end(), [&](const storage::RunUpdate& update) {
-    return update.run != updates.front().run;
-  });
+bool HasOnlyEvents(const storage::RunUpdate& update) {
+  return !update.run_row.has_value() && update.opened_saves.empty() &&
+         update.closed_saves.empty() && update.committed.empty() && update.deleted.empty();
+}
+
+// Moves events, and what comes with them, behind those of an earlier update of the run.
+void AppendEvents(storage::RunUpdate from, storage::RunUpdate& to) {
+  if (from.progress.has_value()) to.progress = std::move(from.progress);
+  std::ranges::move(from.new_metrics, std::back_inserter(to.new_metrics));
+  std::ranges::move(from.events, std::back_inserter(to.events));
 }
 
 }  // namespace
@@ -75,46 +81,60 @@ void IndexWriter::Drain() {
   if (again) executors_.PostDisk([this] { Drain(); });
 }
 
+void IndexWriter::Updates::Add(storage::RunUpdate update, Done done) {
+  const auto [found, is_new] = newest.try_emplace(update.run, updates.size());
+  if (!is_new && HasOnlyEvents(update)) {
+    AppendEvents(std::move(update), updates[found->second]);
+    dones[found->second].push_back(std::move(done));
+    return;
+  }
+  found->second = updates.size();
+  updates.push_back(std::move(update));
+  dones.emplace_back().push_back(std::move(done));
+}
+
 void IndexWriter::WriteBatch(std::vector<Item> items) {
-  std::vector<storage::RunUpdate> updates;
-  std::vector<Done> dones;
+  Updates gathered;
   for (Item& item : items) {
     if (auto* update = std::get_if<storage::RunUpdate>(&item.change)) {
-      updates.push_back(std::move(*update));
-      dones.push_back(std::move(item.done));
+      gathered.Add(std::move(*update), std::move(item.done));
       continue;
     }
-    WriteUpdates(std::exchange(updates, {}), std::exchange(dones, {}));
+    WriteUpdates(std::exchange(gathered, {}));
     item.done(store_.DeleteRun(std::get<DeleteRun>(item.change).run));
   }
-  WriteUpdates(std::move(updates), std::move(dones));
+  WriteUpdates(std::move(gathered));
 }
 
-void IndexWriter::WriteUpdates(std::vector<storage::RunUpdate> updates, std::vector<Done> dones) {
-  if (updates.empty()) return;
+void IndexWriter::WriteUpdates(Updates gathered) {
+  if (gathered.updates.empty()) return;
   const auto timing = metrics_.index_seconds.Start();
-  const absl::StatusOr<storage::ApplyResult> result = store_.Apply(updates);
+  const absl::StatusOr<storage::ApplyResult> result = store_.Apply(gathered.updates);
   timing.Stop();
-  if (IsRefusal(result.status()) && OfSeveralRuns(updates)) {
-    return WriteByRun(std::move(updates), std::move(dones));
+  if (IsRefusal(result.status()) && gathered.newest.size() > 1) {
+    return WriteByRun(std::move(gathered));
   }
-  for (size_t i = 0; i < dones.size(); ++i) {
-    if (result.ok()) {
-      dones[i](ResultOf(*result, updates[i].run));
-    } else {
-      dones[i](result.status());
+  for (size_t i = 0; i < gathered.updates.size(); ++i) {
+    for (Done& done : gathered.dones[i]) {
+      if (result.ok()) {
+        done(ResultOf(*result, gathered.updates[i].run));
+      } else {
+        done(result.status());
+      }
     }
   }
 }
 
-void IndexWriter::WriteByRun(std::vector<storage::RunUpdate> updates, std::vector<Done> dones) {
-  std::map<std::string, std::pair<std::vector<storage::RunUpdate>, std::vector<Done>>> by_run;
-  for (size_t i = 0; i < updates.size(); ++i) {
-    auto& [own_updates, own_dones] = by_run[updates[i].run];
-    own_updates.push_back(std::move(updates[i]));
-    own_dones.push_back(std::move(dones[i]));
+void IndexWriter::WriteByRun(Updates gathered) {
+  std::map<std::string, Updates> by_run;
+  for (size_t i = 0; i < gathered.updates.size(); ++i) {
+    const std::string run = gathered.updates[i].run;
+    Updates& own = by_run[run];
+    own.newest[run] = own.updates.size();
+    own.updates.push_back(std::move(gathered.updates[i]));
+    own.dones.push_back(std::move(gathered.dones[i]));
   }
-  for (auto& [run, own] : by_run) WriteUpdates(std::move(own.first), std::move(own.second));
+  for (auto& [run, own] : by_run) WriteUpdates(std::move(own));
 }
 
 }  // namespace ckpt::server

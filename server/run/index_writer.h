@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -41,11 +42,21 @@ class IndexWriter {
     Done done;
   };
 
+  // Updates that go into one batch, and whom to tell of each.
+  struct Updates {
+    std::vector<storage::RunUpdate> updates;
+    std::vector<std::vector<Done>> dones;
+    std::unordered_map<std::string, size_t> newest;  // update of each run
+
+    // Events that follow others of their run go into the same update.
+    void Add(storage::RunUpdate update, Done done);
+  };
+
   void Enqueue(Item item);
   void Drain();
   void WriteBatch(std::vector<Item> items);
-  void WriteUpdates(std::vector<storage::RunUpdate> updates, std::vector<Done> dones);
-  void WriteByRun(std::vector<storage::RunUpdate> updates, std::vector<Done> dones);
+  void WriteUpdates(Updates gathered);
+  void WriteByRun(Updates gathered);
 
   storage::CheckpointStore& store_;
   Executors& executors_;

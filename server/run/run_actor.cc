@@ -253,20 +253,20 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatc
               batch = std::move(batch), ready = std::move(ready)]() mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, session = std::move(session), batch = std::move(batch),
-                           grant = ByteGrant(actor->services_.event_budget, bytes),
-                           ready = std::move(ready)]() mutable {
-          actor->TakeEventsNow(session, batch, std::move(grant), std::move(ready));
+                           grant = ByteGrant(actor->services_.event_budget, bytes)]() mutable {
+          actor->TakeEventsNow(session, std::move(batch), std::move(grant));
         });
+        ready();
       });
 }
 
-void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
-                             const v1::EventBatch& batch, ByteGrant grant, Task ready) {
-  if (session != session_) return ready();  // fenced; its stream is ending
+void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session, v1::EventBatch batch,
+                             ByteGrant grant) {
+  if (session != session_) return;  // fenced; its stream is ending
   const auto check_name = [this](std::string_view filepath) {
     return services_.store.CheckName(run_, filepath);
   };
-  RunState::Taken taken = state_.Take(batch, check_name, services_.clock.UnixNanos());
+  RunState::Taken taken = state_.Take(std::move(batch), check_name, services_.clock.UnixNanos());
   services_.metrics.events.Add(static_cast<double>(taken.update.events.size()));
   const absl::Status status = taken.status;
   if (!taken.update.events.empty() || !taken.update.new_metrics.empty()) {
@@ -276,7 +276,6 @@ void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
     spdlog::warn("run {}: {}", run_, MessageOf(status));
     session->Close(status);
   }
-  ready();
 }
 
 void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,

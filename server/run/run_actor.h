@@ -71,7 +71,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
               std::shared_ptr<TrainerSession> session);
   // Takes events, once the budget of those that are not durable has room for them; calls `ready`
-  // when the next batch may come. Closes the session on bad ones.
+  // then: the next batch may come while these wait for their turn. Closes the session on bad ones.
   void TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
@@ -130,8 +130,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
   void TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id);
-  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, const v1::EventBatch& batch,
-                     ByteGrant grant, Task ready);
+  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, v1::EventBatch batch,
+                     ByteGrant grant);
   void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
                     ByteGrant grant);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);

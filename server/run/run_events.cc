@@ -25,7 +25,7 @@ bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7
 
 }  // namespace
 
-RunState::Taken RunState::Take(const v1::EventBatch& batch, policy::NameCheck name_check,
+RunState::Taken RunState::Take(v1::EventBatch batch, policy::NameCheck name_check,
                                int64_t now_unix_nanos) {
   Taken taken;
   taken.update = NewUpdate();
@@ -38,7 +38,8 @@ RunState::Taken RunState::Take(const v1::EventBatch& batch, policy::NameCheck na
     taken.status = Intern(metric, taken.update.new_metrics);
     if (!taken.status.ok()) break;
   }
-  for (const v1::Event& event : batch.events()) {
+  taken.update.events.reserve(static_cast<size_t>(batch.events_size()));
+  for (v1::Event& event : *batch.mutable_events()) {
     if (!taken.status.ok()) break;
     if (event.seq() <= last_seq_ && event.seq() != 0) continue;
     taken.status = TakeEvent(event, name_check, now_unix_nanos, taken);
@@ -113,46 +114,47 @@ absl::Status RunState::CheckEvent(const v1::Event& event) const {
   return absl::OkStatus();
 }
 
-absl::Status RunState::MapMetrics(const v1::Event& event, v1::Event& stored,
-                                  policy::Logs& logs) const {
-  const auto map = [&](uint32_t stream_id, policy::MetricValue value, uint32_t& id) {
-    const auto bound = stream_metrics_.find(stream_id);
-    if (bound == stream_metrics_.end()) {
-      return EventInvalid(event.seq(), fmt::format("metric id {} was given no name", stream_id));
-    }
-    id = bound->second;
-    if (!logs.emplace(metrics_[id], value).second) {
-      return EventInvalid(event.seq(), fmt::format("metric '{}' is given twice", metrics_[id]));
+// Replaces the stream's ids by the run's.
+absl::Status RunState::MapMetrics(v1::Event& event) {
+  metric_uses_.resize(metrics_.size());
+  ++mapped_events_;
+  const auto map = [&](google::protobuf::RepeatedField<uint32_t>& ids) {
+    for (uint32_t& id : ids) {
+      const auto bound = stream_metrics_.find(id);
+      if (bound == stream_metrics_.end()) {
+        return EventInvalid(event.seq(), fmt::format("metric id {} was given no name", id));
+      }
+      id = bound->second;
+      if (std::exchange(metric_uses_[id], mapped_events_) == mapped_events_) {
+        return EventInvalid(event.seq(), fmt::format("metric '{}' is given twice", metrics_[id]));
+      }
     }
     return absl::OkStatus();
   };
-  uint32_t id = 0;
+  if (absl::Status status = map(*event.mutable_metric_ids()); !status.ok()) return status;
+  return map(*event.mutable_integer_metric_ids());
+}
+
+policy::Logs RunState::LogsOf(const v1::Event& event) const {
+  policy::Logs logs;
   for (int i = 0; i < event.metric_ids_size(); ++i) {
-    absl::Status status = map(event.metric_ids(i), {event.values(i)}, id);
-    if (!status.ok()) return status;
-    stored.set_metric_ids(i, id);
+    logs[metrics_[event.metric_ids(i)]] = {event.values(i)};
   }
   for (int i = 0; i < event.integer_metric_ids_size(); ++i) {
     const int64_t integer = event.integers(i);
-    absl::Status status =
-        map(event.integer_metric_ids(i), {static_cast<double>(integer), true, integer}, id);
-    if (!status.ok()) return status;
-    stored.set_integer_metric_ids(i, id);
+    logs[metrics_[event.integer_metric_ids(i)]] = {static_cast<double>(integer), true, integer};
   }
-  return absl::OkStatus();
+  return logs;
 }
 
-absl::Status RunState::TakeEvent(const v1::Event& event, policy::NameCheck name_check,
+absl::Status RunState::TakeEvent(v1::Event& event, policy::NameCheck name_check,
                                  int64_t now_unix_nanos, Taken& taken) {
   if (absl::Status status = CheckEvent(event); !status.ok()) return status;
-  storage::EventRow row;
-  v1::Event& stored = *row.record.mutable_event();
-  stored = event;
-  stored.clear_wants_decision();
-  policy::Logs logs;
-  if (absl::Status status = MapMetrics(event, stored, logs); !status.ok()) return status;
+  if (absl::Status status = MapMetrics(event); !status.ok()) return status;
 
+  policy::Logs logs;
   const policy::EventView view{event.seq(), event.kind(), event.epoch(), event.batch(), &logs};
+  if (policies_.Act(view, states_)) logs = LogsOf(event);
   uint64_t last_checkpoint_id = progress_.last_checkpoint_id();
   v1::Decision decision = policies_.Decide(view, id_, event.seq() <= answered_seq_, name_check,
                                            states_, &last_checkpoint_id);
@@ -170,13 +172,16 @@ absl::Status RunState::TakeEvent(const v1::Event& event, policy::NameCheck name_
         {event.staged_upload(),
          decision.saves().empty() ? "" : ParseCheckpointName(decision.saves(0).name())->id});
   }
+  const bool wanted = event.wants_decision();
+  event.clear_wants_decision();
+  v1::EventRecord& record = taken.update.events.emplace_back().record;
+  *record.mutable_event() = std::move(event);
   if (!decision.policies().empty()) {
-    v1::Decision& recorded = *row.record.mutable_decision();
+    v1::Decision& recorded = *record.mutable_decision();
     recorded = decision;
     for (v1::Checkpoint& save : *recorded.mutable_saves()) save.clear_policy_states();
   }
-  taken.update.events.push_back(std::move(row));
-  if (event.wants_decision() || !decision.policies().empty()) {
+  if (wanted || !decision.policies().empty()) {
     taken.answers.push_back(std::move(decision));
   }
   return absl::OkStatus();

@@ -69,7 +69,7 @@ class RunState {
     absl::Status status;
   };
   // Events of rank 0, in order. Those that are known already are passed over.
-  Taken Take(const v1::EventBatch& batch, policy::NameCheck name_check, int64_t now_unix_nanos);
+  Taken Take(v1::EventBatch batch, policy::NameCheck name_check, int64_t now_unix_nanos);
 
   struct OnDemand {
     storage::RunUpdate update;
@@ -119,9 +119,10 @@ class RunState {
   absl::Status AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, bool fresh);
   absl::Status Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added);
   absl::Status CheckEvent(const v1::Event& event) const;
-  absl::Status MapMetrics(const v1::Event& event, v1::Event& stored, policy::Logs& logs) const;
-  absl::Status TakeEvent(const v1::Event& event, policy::NameCheck name_check,
-                         int64_t now_unix_nanos, Taken& taken);
+  absl::Status MapMetrics(v1::Event& event);
+  policy::Logs LogsOf(const v1::Event& event) const;
+  absl::Status TakeEvent(v1::Event& event, policy::NameCheck name_check, int64_t now_unix_nanos,
+                         Taken& taken);
   void MoveBest(std::string_view id,
                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
   void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, storage::RunUpdate& update);
@@ -140,6 +141,8 @@ class RunState {
   std::vector<std::string> metrics_;  // the run's dictionary; index = id
   std::unordered_map<std::string, uint32_t> metric_ids_;
   std::unordered_map<uint32_t, uint32_t> stream_metrics_;  // this stream's id -> the run's id
+  std::vector<uint64_t> metric_uses_;  // by id: the newest of `mapped_events_` that had it
+  uint64_t mapped_events_ = 0;
 };
 
 }  // namespace ckpt::server

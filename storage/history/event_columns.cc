@@ -96,11 +96,15 @@ constexpr Member kMembers[] = {&Group::smallest, &Group::largest, &Group::newest
 // ---- EventColumns
 
 MetricColumn& EventColumns::Column(uint32_t metric) {
+  // Most events have the same metrics in the same order.
+  next_ = next_ < metrics.size() ? next_ : 0;
+  if (next_ < metrics.size() && metrics[next_] == metric) return columns[next_++];
   const auto [found, is_new] = index_.try_emplace(metric, columns.size());
   if (is_new) {
     metrics.push_back(metric);
     columns.emplace_back();
   }
+  next_ = found->second + 1;
   return columns[found->second];
 }
 

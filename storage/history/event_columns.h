@@ -62,6 +62,7 @@ class EventColumns {
 
  private:
   std::unordered_map<uint32_t, size_t> index_;  // metric id to place in `columns`
+  size_t next_ = 0;                             // place of the metric that is likely to come next
 };
 
 // The blocks. Decoding gives nothing if the block is damaged or is not what was asked for. At most

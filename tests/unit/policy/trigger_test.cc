@@ -29,7 +29,10 @@ std::vector<int> Attempts(const Policy& policy, v1::PolicyState& state,
   std::vector<int> attempts;
   for (int i = 0; i < static_cast<int>(steps.size()); ++i) {
     const EventView event{.kind = steps[i].kind, .epoch = steps[i].epoch, .batch = steps[i].batch};
-    if (Advance(policy, event, state).has_value()) attempts.push_back(i);
+    const bool due = IsDue(policy, event, state);
+    const bool attempted = Advance(policy, event, state).has_value();
+    EXPECT_EQ(due, attempted) << i;
+    if (attempted) attempts.push_back(i);
   }
   return attempts;
 }

@@ -67,5 +67,33 @@ TEST_F(IndexWriterTest, WhatIsRefusedForOneRunGoesThroughForTheOthers) {
   EXPECT_THAT(store_->LoadRun("gone"), HasReason("RUN_NOT_FOUND"));
 }
 
+TEST_F(IndexWriterTest, EventsOfOneRunGoTogetherAndEachIsTold) {
+  std::vector<storage::RunUpdate> updates = {Update("a", true), Update("b", true)};
+  for (uint64_t seq = 1; seq <= 3; ++seq) {
+    for (const char* run : {"a", "b"}) {
+      storage::RunUpdate& update = updates.emplace_back(Update(run, false));
+      update.new_metrics.emplace_back().set_id(static_cast<uint32_t>(seq));
+      update.new_metrics.back().set_name("metric " + std::to_string(seq));
+      update.progress->add_durable_seqs(seq);
+      v1::Event& event = *update.events.emplace_back().record.mutable_event();
+      event.set_seq(seq);
+      event.set_kind(v1::Event::KIND_BATCH_END);
+    }
+  }
+  // What is not events alone stays an update of its own.
+  storage::RunUpdate& last = updates.emplace_back(Update("a", true));
+  last.progress->add_durable_seqs(3);
+  for (const absl::Status& status : WriteInOneBatch(std::move(updates))) EXPECT_OK(status);
+  for (const char* run : {"a", "b"}) {
+    const auto snapshot = store_->LoadRun(run);
+    ASSERT_OK(snapshot);
+    EXPECT_THAT(snapshot->progress.durable_seqs(), testing::ElementsAre(3));
+    EXPECT_EQ(snapshot->metrics.size(), 3U);
+    const auto events = store_->ListEvents(run, 0, 10, "");
+    ASSERT_OK(events);
+    EXPECT_EQ(events->events.size(), 3U);
+  }
+}
+
 }  // namespace
 }  // namespace ckpt::server
