@@ -37,6 +37,8 @@ class Example(DaemonTestCase):
                 break
         trainer.kill()
         trainer.communicate()
+        self.daemon.stop()  # what it had been handed is committed by then
+        self.daemon.start()
         saved = client.checkpoint(EXAMPLE, "latest").next_epoch
         out, _ = self.start("--epochs", str(saved + 12)).communicate()
         first = re.search(r"(?:epoch|Epoch) (\d+)", out)
