@@ -294,6 +294,7 @@ void DescribeStatus(const v1::Status& status, const std::string& server, std::os
         "Handed over",
         fmt::format("{} parts past the page cache, {} through it ({} in slots)",
                     status.direct_parts(), status.paced_parts(), HumanBytes(status.slot_bytes())));
+    fields.Add("Snapshots", fmt::format("{} held in memory", status.snapshots()));
   }
   fields.Add("Data", status.data_dir());
   fields.Add("Free", HumanBytes(status.free_bytes()));

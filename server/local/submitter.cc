@@ -51,12 +51,46 @@ void Submitter::Open(std::shared_ptr<Job> job) {
 
 void Submitter::Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTarget> opened) {
   const bool wanted = opened.ok() && !opened->finished.has_value();
+  if (wanted && opened->snapshot) return Hold(job, opened->run);
   Count(-1, wanted ? +1 : 0);
   // Let go before the answer: the trainer may use the memory for something else then.
   if (!wanted) job->submission.content.reset();
   if (!opened.ok()) return job->done(opened.status());
   if (opened->finished.has_value()) return job->done(*opened->finished);
   job->run = std::move(opened->run);
+  AwaitTurn(job);
+}
+
+// The run hears of it before the save counts as opened: a daemon that ends closes the run after
+// that, and persists what it holds.
+void Submitter::Hold(const std::shared_ptr<Job>& job, const std::shared_ptr<RunActor>& run) {
+  if (!job->submission.content->in_place()) {
+    job->submission.content.reset();
+    Count(-1, 0);
+    return job->done(SharedMemoryRequired("what is handed over in a file"));
+  }
+  v1::UploadFinished held;
+  held.mutable_part()->set_part(job->target.part);
+  held.mutable_part()->set_size(job->submission.content->size());
+  run->HoldPart(
+      job->target.save, job->target.part, job->target.part_count,
+      [this, job](std::shared_ptr<RunActor> holder) { Persist(job, std::move(holder)); },
+      [done = std::move(job->done),
+       held = std::move(held)](absl::StatusOr<v1::Checkpoint> save) mutable {
+        if (!save.ok()) return done(save.status());
+        *held.mutable_checkpoint() = *std::move(save);
+        done(std::move(held));
+      });
+  Count(-1, 0);
+}
+
+void Submitter::Persist(const std::shared_ptr<Job>& job, std::shared_ptr<RunActor> run) {
+  job->run = run;
+  job->done = [run = std::move(run),
+               save = job->target.save](const absl::StatusOr<v1::UploadFinished>& finished) {
+    if (!finished.ok()) run->PersistFailed(save, finished.status());
+  };
+  Count(0, +1);
   AwaitTurn(job);
 }
 

@@ -35,7 +35,9 @@ class Submitter {
 
   // Does not block. `done` comes once, on any thread, with the answer or the error of an upload:
   // besides, FIELD_INVALID (offset, size or digest that do not fit), and DIGEST_MISMATCH when the
-  // content changed meanwhile. Nothing of a part that failed is published.
+  // content changed meanwhile. Nothing of a part that failed is published. A part of a save for
+  // memory is not stored but held, by its run, when `done` comes: SHARED_MEMORY_REQUIRED if it is
+  // in no slot.
   void Submit(Submission submission, Done done);
 
   // Returns when everything submitted so far has found its save open, or has failed: then the runs
@@ -51,6 +53,8 @@ class Submitter {
   void Open(std::shared_ptr<Job> job);
   void Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTarget> opened);
   void Count(int opening, int unstored);
+  void Hold(const std::shared_ptr<Job>& job, const std::shared_ptr<RunActor>& run);
+  void Persist(const std::shared_ptr<Job>& job, std::shared_ptr<RunActor> run);
   void AwaitTurn(std::shared_ptr<Job> job);
   void Store(const std::shared_ptr<Job>& job);
   absl::StatusOr<v1::Part> Write(Job& job);

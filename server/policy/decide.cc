@@ -19,6 +19,10 @@ std::optional<double> Find(const Logs& logs, const std::string& name) {
   return metric == logs.end() ? std::nullopt : std::optional(metric->second.number);
 }
 
+bool InMemory(const v1::StorageOptions& options) {
+  return options.placement() == v1::StorageOptions::PLACEMENT_MEMORY;
+}
+
 std::string IdOf(const v1::Checkpoint& save) {
   return save.name().substr(save.name().rfind('/') + 1);
 }
@@ -83,7 +87,7 @@ class Round {
            v1::PolicyDecision& decision);
   void Open(const Policy& policy, const FileName& name, std::optional<double> current,
             v1::PolicyState& state, v1::PolicyDecision& decision);
-  v1::Checkpoint& SaveOf(v1::Checkpoint::Payload payload);
+  v1::Checkpoint& SaveOf(const Policy& policy);
 
   const EventView& event_;
   const std::string_view run_;
@@ -125,10 +129,10 @@ void Round::Try(const Policy& policy, const Attempt& attempt, v1::PolicyState& s
   Open(policy, *name, current, state, decision);
 }
 
-// Lets the event's save for the policy's payload serve this policy too.
+// Lets the event's save for the policy's payload, on disk or in memory, serve this policy too.
 void Round::Open(const Policy& policy, const FileName& name, std::optional<double> current,
                  v1::PolicyState& state, v1::PolicyDecision& decision) {
-  v1::Checkpoint& save = SaveOf(policy.payload());
+  v1::Checkpoint& save = SaveOf(policy);
   v1::Placement& placement = *save.add_placements();
   placement.set_policy(policy.spec().name());
   placement.set_filepath(name.path);
@@ -144,9 +148,11 @@ void Round::Open(const Policy& policy, const FileName& name, std::optional<doubl
   decision.set_payload(policy.payload());
 }
 
-v1::Checkpoint& Round::SaveOf(v1::Checkpoint::Payload payload) {
+v1::Checkpoint& Round::SaveOf(const Policy& policy) {
+  const v1::Checkpoint::Payload payload = policy.payload();
   for (v1::Checkpoint& save : *decision_.mutable_saves()) {
-    if (save.payload() == payload) return save;
+    const bool in_memory = InMemory(save.placements(0).options());
+    if (save.payload() == payload && in_memory == InMemory(policy.spec().options())) return save;
   }
   v1::Checkpoint& save = *decision_.add_saves();
   save.set_name(CheckpointName(run_, std::to_string(++*last_checkpoint_id_)));

@@ -92,7 +92,7 @@ class PolicySet {
 
   // Feeds one event. REQUIRES: an entry in `states` for each policy. Changes `states` and
   // `*last_checkpoint_id`. The decision has an entry for each policy that acted, at most one save
-  // for each payload (name, payload, seq, epoch, batch, metrics, placements, STATE_SAVING and
+  // for each payload on disk, and one in memory (name, payload, seq, epoch, batch, metrics, placements, STATE_SAVING and
   // policy_states set; times and writer are the caller's), and quiet_batches. `run` is the run id.
   // `answered_before`: the trainer was told SKIP for this event before a restart, so a policy that
   // would save now skips (REASON_ANSWERED_BEFORE) and its best stays.

@@ -19,6 +19,7 @@ constexpr std::string_view kDefaultMonitor = "val_loss";
 constexpr size_t kMaxMonitorBytes = 256;  // as long as the name of a metric can be
 constexpr size_t kMaxModeBytes = 64;
 constexpr size_t kMaxShownBytes = 64;
+constexpr int kMaxSnapshots = 16;
 
 // Monitor and mode are printed on trainers' terminals.
 absl::Status CheckPrintable(std::string_view field, std::string_view text, size_t max_bytes) {
@@ -33,6 +34,16 @@ absl::Status CheckOptions(const v1::StorageOptions& options) {
   if (!v1::StorageOptions::Projection_IsValid(options.projection())) {
     return FieldInvalid("options.projection", std::to_string(options.projection()),
                         "there is no such value");
+  }
+  if (!v1::StorageOptions::Placement_IsValid(options.placement())) {
+    return FieldInvalid("options.placement", std::to_string(options.placement()),
+                        "there is no such value");
+  }
+  const bool in_memory = options.placement() == v1::StorageOptions::PLACEMENT_MEMORY;
+  if (options.snapshots() < 0 || options.snapshots() > (in_memory ? kMaxSnapshots : 0)) {
+    return FieldInvalid(
+        "options.snapshots", std::to_string(options.snapshots()),
+        fmt::format("it must be 1 to {} with PLACEMENT_MEMORY, else unset", kMaxSnapshots));
   }
   if (!v1::StorageOptions::Acknowledge_IsValid(options.acknowledge())) {
     return FieldInvalid("options.acknowledge", std::to_string(options.acknowledge()),

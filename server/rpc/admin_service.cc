@@ -63,6 +63,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::GetStatus(grpc::CallbackServerContex
     response->set_data_dir(context_.store.data_dir());
     response->set_runs(stats->runs);
     response->set_connected_trainers(context_.runs.ConnectedCount());
+    response->set_snapshots(context_.runs.SnapshotCount());
     response->set_checkpoints(stats->checkpoints);
     response->set_checkpoint_bytes(stats->checkpoint_bytes);
     response->set_open_saves(stats->open_saves);

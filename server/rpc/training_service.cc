@@ -160,6 +160,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     v1::Hello hello = std::move(*request_.mutable_hello());
     auto run = CheckHello(hello);
     if (!run.ok()) return Close(run.status());
+    if (context_.local_socket.empty()) hello.set_holds_snapshots(false);
     auto policies = context_.policies.For(*run, hello);
     if (!policies.ok()) return Close(policies.status());
     context_.runs.Open(

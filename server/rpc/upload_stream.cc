@@ -1,5 +1,7 @@
 #include "server/rpc/upload_stream.h"
 
+#include <fmt/format.h>
+
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
@@ -166,6 +168,9 @@ void UploadStream::OnStart(const v1::UploadStart& start) {
 
 void UploadStream::Opened(int64_t offset, absl::StatusOr<UploadTarget> opened) {
   if (!opened.ok()) return Close(opened.status());
+  if (opened->snapshot && !opened->finished.has_value()) {
+    return Close(SharedMemoryRequired(fmt::format("save {} of run {}", target_.save, target_.run)));
+  }
   run_ = std::move(opened->run);
   if (!opened->finished.has_value()) return OpenPart(offset);
   v1::UploadResponse response;

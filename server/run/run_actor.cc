@@ -60,6 +60,7 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
                          const std::optional<v1::Checkpoint>& resumed_from) {
   if (!broken_.ok()) return session->Close(broken_);
   const uint64_t previous_epoch = state_.writer_epoch();
+  if (hello.writer_epoch() == 0) LeaveSnapshots();  // of a trainer that is replaced
   auto attached =
       state_.Attach(hello, std::move(policies), resumed_from, services_.clock.UnixNanos());
   if (!attached.ok()) return session->Close(attached.status());
@@ -156,6 +157,7 @@ void RunActor::Detach(std::shared_ptr<TrainerSession> session) {
     if (session != session_) return;
     spdlog::info("run {}: trainer {} disconnected", run_, state_.writer_epoch());
     DropSession();
+    LeaveSnapshots();
     WatchOpenSaves();
     CloseWhenAnswered(session);
   });
@@ -184,6 +186,7 @@ void RunActor::Retire(absl::Status status) {
     self_.reset();
     FailCallers(status);
     if (session_ == nullptr) return;
+    LeaveSnapshots();
     session_->Close(status);
     DropSession();
   });
@@ -204,6 +207,8 @@ void RunActor::Break(const absl::Status& status) {
     DropSession();
   }
   FailWaiters();
+  snapshots_ = {};
+  left_ = {};
   self_.reset();
   gone_(*this);
 }
@@ -236,7 +241,7 @@ void RunActor::WatchOpenSaves() {
 void RunActor::GiveUpOpenSaves(uint64_t generation) {
   if (generation != watch_generation_ || session_ != nullptr) return;
   for (const std::string& id : state_.OpenSaveIds()) {
-    if (state_.Publishing(id)) continue;
+    if (state_.Publishing(id) || state_.Persisting(id)) continue;
     FailSave(id, MakeError(v1::ERROR_REASON_SAVE_ABANDONED,
                            "the trainer did not come back to upload this save"));
   }
@@ -346,6 +351,7 @@ void RunActor::Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave 
     const auto ref = ParseCheckpointName(abandon.save());
     if (session != session_ || !ref.ok() || ref->run != run_) return;
     if (state_.OpenSave(ref->id) == nullptr || state_.Publishing(ref->id)) return;
+    if (state_.Persisting(ref->id)) return;
     FailSave(ref->id, MakeError(v1::ERROR_REASON_SAVE_ABANDONED,
                                 "the trainer gave the save up: " + abandon.message()));
   });

@@ -24,6 +24,7 @@
 #include "server/run/executors.h"
 #include "server/run/index_writer.h"
 #include "server/run/run_state.h"
+#include "server/run/snapshots.h"
 #include "server/run/trainer_session.h"
 #include "storage/base/clock.h"
 #include "storage/checkpoint_store.h"
@@ -89,9 +90,19 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // A part is finished. Gives the committed checkpoint if the save is complete now, the save if
   // parts are missing, or why it failed.
   void FinishPart(std::string id, SaveDone done);
-  // Has the trainer save now. `decided` gets the save, which is durable, and of which the trainer
-  // has been told, or why there is none: NO_TRAINER, LIMIT_EXCEEDED, a name that is blocked. After
-  // a save comes `ended`, with the checkpoint or why it failed; DRAINING if the daemon ends before.
+  // A part of a save for memory has come. `done` gets the save; `store` is called when the snapshot
+  // is to be persisted, and let go when it is not needed.
+  void HoldPart(std::string id, std::string part, int part_count, Snapshots::Store store,
+                SaveDone done);
+  // What `store` began has failed: the snapshot before it takes its place, if the trainer is lost.
+  void PersistFailed(std::string id, absl::Status why);
+  // Complete ones that are held.
+  int64_t snapshots() const { return held_; }
+
+  // Has the newest snapshot persisted, or else the trainer save now. `decided` gets the save, which
+  // is durable, and of which the trainer has been told, or why there is none: NO_TRAINER,
+  // LIMIT_EXCEEDED, a name that is blocked. After a save comes `ended`, with the checkpoint or why
+  // it failed; DRAINING if the daemon ends before.
   void SaveNow(SaveDone decided, SaveDone ended);
   // CHECKPOINT_NOT_FOUND.
   void DeleteCheckpoint(std::string id, Done done);
@@ -152,6 +163,12 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void Incomplete(const std::string& id);
   void FailSave(const std::string& id, const absl::Status& why);
   void EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome);
+  void DropSnapshot(const std::string& id);
+  void LeaveSnapshots();
+  void PersistLeft();
+  std::vector<Snapshots::Store> TakeSnapshot(const std::string& id);
+  void Persist(const std::string& id);
+  v1::Checkpoint SnapshotToSave();
   void SaveNowOnStrand(SaveDone decided, SaveDone ended);
   void TellTrainer(v1::TrainResponse response);
   void AddDeparture(Departure departure);
@@ -167,6 +184,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   SerialExecutor
       disk_;  // this run's blocking work, in order: names and deletions must not overtake
   std::atomic<bool> connected_ = false;
+  std::atomic<int64_t> held_ = 0;
 
   // Used on the strand only.
   RunState state_;
@@ -174,6 +192,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   bool welcomed_ = false;                  // whether the session has been sent its Welcome
   std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;
+  Snapshots snapshots_;  // of the trainer
+  Snapshots left_;       // complete ones of trainers that were lost
   std::map<std::string, Finishing, std::less<>> finishing_;
   std::map<std::string, std::vector<SaveDone>, std::less<>> callers_;  // of SaveNow, by save
   std::deque<Departure> departures_;                                   // the first is under way

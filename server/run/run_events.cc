@@ -9,6 +9,7 @@
 #include "server/policy/on_demand.h"
 #include "server/run/limits.h"
 #include "server/run/run_state.h"
+#include "server/run/snapshots.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 
@@ -19,6 +20,14 @@ using google::protobuf::util::TimeUtil;
 
 bool HasMetrics(v1::Event::Kind kind) {
   return kind == v1::Event::KIND_EPOCH_END || kind == v1::Event::KIND_BATCH_END;
+}
+
+// Which save staged bytes are for: one on disk, rather than in memory. Empty if there is none.
+std::string SaveOfStage(const v1::Decision& decision) {
+  const auto& saves = decision.saves();
+  auto save = std::find_if_not(saves.begin(), saves.end(), IsSnapshot);
+  if (save == saves.end()) save = saves.begin();
+  return save == saves.end() ? "" : ParseCheckpointName(save->name())->id;
 }
 
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
@@ -168,9 +177,7 @@ absl::Status RunState::TakeEvent(v1::Event& event, policy::NameCheck name_check,
 
   OpenSaves(decision, now_unix_nanos, taken.update);
   if (!event.staged_upload().empty()) {
-    taken.stages.push_back(
-        {event.staged_upload(),
-         decision.saves().empty() ? "" : ParseCheckpointName(decision.saves(0).name())->id});
+    taken.stages.push_back({event.staged_upload(), SaveOfStage(decision)});
   }
   const bool wanted = event.wants_decision();
   event.clear_wants_decision();

@@ -88,6 +88,12 @@ int64_t RunRegistry::ConnectedCount() const {
   return count;
 }
 
+int64_t RunRegistry::SnapshotCount() const {
+  int64_t count = 0;
+  for (const auto& actor : Live()) count += actor->snapshots();
+  return count;
+}
+
 bool RunRegistry::draining() const {
   const std::lock_guard lock(mutex_);
   return draining_;

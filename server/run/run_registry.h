@@ -33,6 +33,8 @@ class RunRegistry {
   // Whether a trainer of the run is connected.
   bool Connected(std::string_view run) const;
   int64_t ConnectedCount() const;
+  // Complete snapshots that are held, of all runs.
+  int64_t SnapshotCount() const;
 
   // Whether Drain was called.
   bool draining() const;

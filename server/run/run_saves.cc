@@ -93,16 +93,33 @@ void RunActor::SaveNow(SaveDone decided, SaveDone ended) {
   });
 }
 
+// The newest snapshot, which is on its way to the disk when this returns; without a name if there
+// is none.
+v1::Checkpoint RunActor::SnapshotToSave() {
+  const std::string newest = snapshots_.Newest();
+  if (newest.empty()) {
+    const v1::Checkpoint* persisting = state_.OpenPersisting();
+    return persisting == nullptr ? v1::Checkpoint() : *persisting;
+  }
+  v1::Checkpoint save = *state_.OpenSave(newest);
+  Persist(newest);
+  return save;
+}
+
 // Whoever asks while a save that was asked for is on its way gets the same one.
 void RunActor::SaveNowOnStrand(SaveDone decided, SaveDone ended) {
   if (!broken_.ok()) return decided(broken_);
-  if (session_ == nullptr || state_.trainer_ended()) return decided(NoTrainer(run_));
   size_t waiting = 0;
   for (const auto& [id, callers] : callers_) waiting += callers.size();
   if (waiting >= kMaxSaveCallers) {
     return decided(
         LimitExceeded("callers that wait for a save of one run", kMaxSaveCallers, waiting + 1));
   }
+  if (v1::Checkpoint snapshot = SnapshotToSave(); !snapshot.name().empty()) {
+    callers_[ParseCheckpointName(snapshot.name())->id].push_back(std::move(ended));
+    return decided(std::move(snapshot));
+  }
+  if (session_ == nullptr || state_.trainer_ended()) return decided(NoTrainer(run_));
   storage::RunUpdate update;
   update.run = run_;
   v1::Decision decision;
@@ -250,10 +267,13 @@ void RunActor::FailSave(const std::string& id, const absl::Status& why) {
 
 // Tells everybody how a save ended. The index knows already.
 void RunActor::EndSave(const std::string& id, absl::StatusOr<v1::Checkpoint> outcome) {
+  TakeSnapshot(id);
+  const bool dropped = ReasonOf(outcome.status()) == v1::ERROR_REASON_SNAPSHOT_DROPPED;
   if (outcome.ok()) {
+    for (const std::string& older : left_.OlderThan(*outcome)) DropSnapshot(older);
     services_.metrics.saves_committed.Add();
     spdlog::info("run {}: checkpoint {} committed, {} bytes", run_, id, outcome->size());
-  } else {
+  } else if (!dropped) {
     services_.metrics.saves_failed.Add();
     spdlog::warn("run {}: save {} failed: {}", run_, id, MessageOf(outcome.status()));
     PostDisk([this, id] {
@@ -394,6 +414,8 @@ void RunActor::DeleteRun(Done done) {
     if (session_ != nullptr) return done(RunInUse(run_));
     broken_ = RunNotFound(run_);
     FailWaiters();
+    snapshots_ = {};
+    left_ = {};
     self_.reset();
     services_.index.SubmitDeleteRun(
         run_, [self = shared_from_this(), saves = state_.OpenSaveIds(),

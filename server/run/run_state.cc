@@ -109,8 +109,7 @@ absl::StatusOr<RunState::Attached> RunState::Attach(
                     "the one this trainer began with",
                     id_, writer_epoch()));
   }
-  const bool fresh = attached.new_writer && hello.start() == v1::Hello::START_FRESH;
-  if (absl::Status status = AdoptPolicies(std::move(policies), fresh); !status.ok()) return status;
+  if (absl::Status status = AdoptPolicies(std::move(policies), hello); !status.ok()) return status;
 
   if (!exists()) {
     *run_.mutable_create_time() = TimeUtil::NanosecondsToTimestamp(now_unix_nanos);
@@ -132,16 +131,24 @@ absl::StatusOr<RunState::Attached> RunState::Attach(
 
 void RunState::FailOpenSaves(Attached& attached) {
   for (const std::string& id : OpenSaveIds()) {
-    if (Publishing(id)) continue;
+    if (Publishing(id) || Persisting(id)) continue;
     CloseFailed(id, attached.update);
     attached.failed_saves.push_back(id);
   }
 }
 
-absl::Status RunState::AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, bool fresh) {
+absl::Status RunState::AdoptPolicies(std::vector<v1::CheckpointPolicy> policies,
+                                     const v1::Hello& hello) {
+  const bool fresh = hello.writer_epoch() == 0 && hello.start() == v1::Hello::START_FRESH;
   if (policies.empty()) policies = SpecsOf(run_);
   auto set = policy::PolicySet::Create(policies);
   if (!set.ok()) return set.status();
+  for (const v1::CheckpointPolicy& policy : policies) {
+    if (policy.options().placement() == v1::StorageOptions::PLACEMENT_MEMORY &&
+        !hello.holds_snapshots()) {
+      return SharedMemoryRequired(fmt::format("what policy '{}' chooses", policy.name()));
+    }
+  }
   progress_ = Progress();  // so that states of policies that leave are kept, and may come back
   const std::vector<v1::PolicyState> previous = StatesOf(progress_);
   states_ = set->CarryOver(previous, fresh);
@@ -157,7 +164,10 @@ v1::Welcome RunState::MakeWelcome() const {
   welcome.set_writer_epoch(writer_epoch());
   welcome.set_durable_seq(last_seq_);
   for (const auto& [id, save] : saves_) {
-    if (!save.publishing) *welcome.add_open_saves() = save.checkpoint;
+    // A snapshot that is being persisted keeps the slots of its own trainer.
+    const bool of_another = save.checkpoint.writer_epoch() != writer_epoch();
+    if (save.publishing || (save.persisting && of_another)) continue;
+    *welcome.add_open_saves() = save.checkpoint;
   }
   for (const policy::Policy& policy : policies_.policies()) {
     v1::PolicyWarnings* warnings = welcome.add_warnings();
@@ -192,6 +202,24 @@ void RunState::SetPublishing(std::string_view id, bool publishing) {
   if (const auto found = saves_.find(id); found != saves_.end()) {
     found->second.publishing = publishing;
   }
+}
+
+void RunState::SetPersisting(std::string_view id) {
+  if (const auto found = saves_.find(id); found != saves_.end()) found->second.persisting = true;
+}
+
+bool RunState::Persisting(std::string_view id) const {
+  const auto found = saves_.find(id);
+  return found != saves_.end() && found->second.persisting;
+}
+
+const v1::Checkpoint* RunState::OpenPersisting() const {
+  const v1::Checkpoint* newest = nullptr;
+  for (const auto& [id, save] : saves_) {
+    const bool newer = newest == nullptr || save.checkpoint.seq() > newest->seq();
+    if (save.persisting && newer) newest = &save.checkpoint;
+  }
+  return newest;
 }
 
 bool RunState::Publishing(std::string_view id) const {

@@ -45,7 +45,8 @@ class RunState {
   };
   // A trainer says Hello. `policies` are those to be in force (empty: the run's own stay);
   // `resumed_from` is the checkpoint it loaded. Errors leave the state as it was: RUN_EXISTS,
-  // WRITER_FENCED, FIELD_INVALID (writer_epoch from elsewhere), those of PolicySet::Create.
+  // WRITER_FENCED, FIELD_INVALID (writer_epoch from elsewhere), those of PolicySet::Create,
+  // SHARED_MEMORY_REQUIRED.
   absl::StatusOr<Attached> Attach(const v1::Hello& hello,
                                   std::vector<v1::CheckpointPolicy> policies,
                                   const std::optional<v1::Checkpoint>& resumed_from,
@@ -88,6 +89,11 @@ class RunState {
   // A save is being published (or not any more): a new trainer no longer (again) fails it.
   void SetPublishing(std::string_view id, bool publishing);
   bool Publishing(std::string_view id) const;
+  // A snapshot is on its way to the disk, whoever took it: a new trainer does not fail it.
+  void SetPersisting(std::string_view id);
+  bool Persisting(std::string_view id) const;
+  // The newest one of those; nothing if there is none.
+  const v1::Checkpoint* OpenPersisting() const;
   // Whether the save is known to have become a checkpoint, which may have been replaced or deleted
   // since.
   bool WasCommitted(std::string_view id) const;
@@ -110,13 +116,14 @@ class RunState {
   struct Save {
     v1::Checkpoint checkpoint;
     bool publishing = false;
+    bool persisting = false;
   };
 
   storage::RunUpdate NewUpdate() const;
   v1::RunProgress Progress() const;
   void FailOpenSaves(Attached& attached);
   void CloseFailed(const std::string& id, storage::RunUpdate& update);
-  absl::Status AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, bool fresh);
+  absl::Status AdoptPolicies(std::vector<v1::CheckpointPolicy> policies, const v1::Hello& hello);
   absl::Status Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added);
   absl::Status CheckEvent(const v1::Event& event) const;
   absl::Status MapMetrics(v1::Event& event);

@@ -83,16 +83,16 @@ void OpenUploadTarget(const storage::CheckpointStore& store, RunRegistry& runs,
             [target,
              opened = std::move(opened)](absl::StatusOr<std::shared_ptr<RunActor>> actor) mutable {
               if (!actor.ok()) return opened(actor.status());
-              (*actor)->OpenUpload(target.save,
-                                   [target, actor = *actor, opened = std::move(opened)](
-                                       absl::StatusOr<v1::Checkpoint> save) mutable {
-                                     if (!save.ok()) return opened(save.status());
-                                     UploadTarget result{std::move(actor), std::nullopt};
-                                     if (save->state() == v1::Checkpoint::STATE_COMMITTED) {
-                                       result.finished = FinishedBefore(target, *save);
-                                     }
-                                     opened(std::move(result));
-                                   });
+              (*actor)->OpenUpload(
+                  target.save, [target, actor = *actor, opened = std::move(opened)](
+                                   absl::StatusOr<v1::Checkpoint> save) mutable {
+                    if (!save.ok()) return opened(save.status());
+                    UploadTarget result{std::move(actor), std::nullopt, IsSnapshot(*save)};
+                    if (save->state() == v1::Checkpoint::STATE_COMMITTED) {
+                      result.finished = FinishedBefore(target, *save);
+                    }
+                    opened(std::move(result));
+                  });
             });
 }
 

@@ -22,6 +22,7 @@ struct UploadTarget {
   std::shared_ptr<RunActor> run;  // of a save; null for a stage
   // The save was committed before, and a sender that never heard of it tries again: the answer.
   std::optional<v1::UploadFinished> finished;
+  bool snapshot = false;  // the save is to be kept in memory
 };
 
 // Whether the save or stage of `target` takes bytes now: RUN_NOT_FOUND, SAVE_NOT_OPEN, DRAINING.

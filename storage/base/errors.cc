@@ -54,6 +54,7 @@ absl::StatusCode CodeOf(ErrorReason reason) {
       return absl::StatusCode::kAlreadyExists;
     case v1::ERROR_REASON_RUN_IN_USE:
     case v1::ERROR_REASON_NO_TRAINER:
+    case v1::ERROR_REASON_SHARED_MEMORY_REQUIRED:
     case v1::ERROR_REASON_PATH_BLOCKED:
     case v1::ERROR_REASON_PROTOCOL:
     case v1::ERROR_REASON_SAVE_NOT_OPEN:
@@ -69,6 +70,7 @@ absl::StatusCode CodeOf(ErrorReason reason) {
     case v1::ERROR_REASON_CHUNK_CORRUPT:
     case v1::ERROR_REASON_UPLOAD_BUSY:
     case v1::ERROR_REASON_SAVE_ABANDONED:
+    case v1::ERROR_REASON_SNAPSHOT_DROPPED:
       return absl::StatusCode::kAborted;
     case v1::ERROR_REASON_LIMIT_EXCEEDED:
     case v1::ERROR_REASON_DISK_FULL:
@@ -209,6 +211,18 @@ absl::Status NoTrainer(std::string_view run) {
                                "or training has ended",
                                run),
                    {{"run", Text(run)}});
+}
+
+absl::Status SharedMemoryRequired(std::string_view what) {
+  return MakeError(v1::ERROR_REASON_SHARED_MEMORY_REQUIRED,
+                   fmt::format("{} is kept in memory (PLACEMENT_MEMORY), which takes a trainer on "
+                               "the daemon's host that hands over in shared memory",
+                               what));
+}
+
+absl::Status SnapshotDropped() {
+  return MakeError(v1::ERROR_REASON_SNAPSHOT_DROPPED,
+                   "a newer snapshot has taken its place, or training has ended");
 }
 
 absl::Status SequenceGap(uint64_t expected, uint64_t got) {

@@ -61,6 +61,9 @@ absl::Status PolicyDuplicate(std::string_view policy);
 absl::Status RunExists(std::string_view run);
 absl::Status RunInUse(std::string_view run);
 absl::Status NoTrainer(std::string_view run);
+// `what` begins the sentence: the policy or save that cannot be had without.
+absl::Status SharedMemoryRequired(std::string_view what);
+absl::Status SnapshotDropped();
 
 absl::Status SequenceGap(uint64_t expected, uint64_t got);
 absl::Status EventInvalid(uint64_t seq, std::string_view what);

@@ -22,6 +22,8 @@ class HandOver {
   HandOver(std::shared_ptr<grpc::Channel> bulk, std::string server, LocalOptions local);
 
   void OnWelcome(const v1::Welcome& welcome) { link_.OnWelcome(welcome); }
+  // Whether there is shared memory, as far as is known: the daemon may refuse it yet.
+  bool shares_memory() { return link_.connection() != nullptr; }
 
   // Takes the bytes: once this has returned, parts without an owner may change, and those in shared
   // memory are the daemon's. `target` names the save or stage.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "client/cpp/src/rpc_status.h"
@@ -9,11 +10,26 @@
 
 namespace ckpt::client {
 
+namespace {
+
+// Snapshots that stay with the daemon, and one more while it drops another.
+size_t Kept(const v1::Welcome& welcome) {
+  size_t kept = 0;
+  for (const v1::CheckpointPolicy& policy : welcome.run().policies()) {
+    if (policy.options().placement() != v1::StorageOptions::PLACEMENT_MEMORY) continue;
+    kept += static_cast<size_t>(std::max(1, policy.options().snapshots()));
+  }
+  return kept == 0 ? 0 : kept + 1;
+}
+
+}  // namespace
+
 LocalLink::LocalLink(LocalOptions options)
     : options_(std::move(options)), pool_(std::make_shared<LocalPool>(options_.snapshots)) {}
 
 void LocalLink::OnWelcome(const v1::Welcome& welcome) {
   if (!options_.enabled) return;
+  pool_->Allow(options_.snapshots + Kept(welcome));
   std::shared_ptr<LocalConnection> before;  // let go outside of the lock
   std::unique_lock lock(mutex_);
   const bool same = welcome.local_token() == token_;

@@ -19,7 +19,7 @@ namespace ckpt::client {
 
 struct LocalOptions {
   bool enabled = true;
-  size_t snapshots = 2;  // saves held at once, at most
+  size_t snapshots = 2;  // saves on their way at once, at most
   size_t reserved = 0;   // of them made beforehand,
   size_t reserve = 0;    // with room for so many bytes; 0: none
   // Told once why there is no hand-over in shared memory although the daemon offers it.

@@ -31,9 +31,14 @@ void LocalPool::Reserve(size_t count, size_t size) {
   }
 }
 
+void LocalPool::Allow(size_t limit) {
+  std::lock_guard lock(mutex_);
+  limit_ = limit;
+}
+
 std::shared_ptr<LocalSnapshot> LocalPool::Take() {
   std::lock_guard lock(mutex_);
-  if (free_.empty() && made_ == limit_) return nullptr;
+  if (free_.empty() && made_ >= limit_) return nullptr;
   std::unique_ptr<LocalSnapshot> snapshot = free_.empty() ? New() : std::move(free_.back());
   if (!free_.empty()) free_.pop_back();
   return {snapshot.release(), [pool = shared_from_this()](LocalSnapshot* returned) {

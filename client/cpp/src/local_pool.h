@@ -30,6 +30,8 @@ class LocalPool : public std::enable_shared_from_this<LocalPool> {
  public:
   // At most `limit` snapshots.
   explicit LocalPool(size_t limit) : limit_(limit) {}
+  // From now on.
+  void Allow(size_t limit);
 
   // Makes `count` snapshots with a slot of `size` bytes each; fewer when there is no memory.
   void Reserve(size_t count, size_t size);
@@ -40,8 +42,8 @@ class LocalPool : public std::enable_shared_from_this<LocalPool> {
  private:
   std::unique_ptr<LocalSnapshot> New();  // with the lock held
 
-  const size_t limit_;
   std::mutex mutex_;
+  size_t limit_;
   size_t made_ = 0;
   std::vector<std::unique_ptr<LocalSnapshot>> free_;
 };

@@ -42,8 +42,9 @@ absl::Status CheckOptions(const RunOptions& options) {
   return absl::OkStatus();
 }
 
-v1::Hello HelloOf(const RunOptions& options) {
+v1::Hello HelloOf(const RunOptions& options, bool holds_snapshots) {
   v1::Hello hello;
+  hello.set_holds_snapshots(holds_snapshots);
   hello.set_run(RunName(options.run));
   hello.mutable_policies()->Add(options.policies.begin(), options.policies.end());
   hello.mutable_policy_names()->Add(options.policy_names.begin(), options.policy_names.end());
@@ -91,7 +92,7 @@ class RunImpl final : public Run {
   explicit RunImpl(RunOptions options);
   ~RunImpl() override { uploader_->Stop(); }
 
-  absl::Status AwaitWelcome() { return session_->AwaitWelcome(); }
+  absl::Status AwaitWelcome();
 
   v1::Run info() const override { return session_->welcome().run(); }
   std::map<std::string, std::vector<std::string>> warnings() const override;
@@ -152,12 +153,24 @@ RunImpl::RunImpl(RunOptions options)
       *training_,
       client::SessionOptions{
           .server = options_.server,
-          .hello = HelloOf(options_),
+          .hello = HelloOf(options_, LocalOptionsOf(options_).enabled),
           .reconnect_timeout = options_.reconnect_timeout,
           .max_buffered_events = options_.max_buffered_events,
           .welcomed = [this](const v1::Welcome& welcome) { hand_over_->OnWelcome(welcome); },
           .notify = options_.notify},
       *uploader_);
+}
+
+absl::Status RunImpl::AwaitWelcome() {
+  if (absl::Status status = session_->AwaitWelcome(); !status.ok()) return status;
+  const v1::Run run = info();
+  for (const v1::CheckpointPolicy& policy : run.policies()) {
+    if (policy.options().placement() == v1::StorageOptions::PLACEMENT_MEMORY &&
+        !hand_over_->shares_memory()) {
+      return SharedMemoryRequired(fmt::format("what policy '{}' chooses", policy.name()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::map<std::string, std::vector<std::string>> RunImpl::warnings() const {

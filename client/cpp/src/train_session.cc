@@ -262,6 +262,9 @@ void TrainSession::OnWelcome(v1::Welcome welcome) {
   }
   if (options_.welcomed) options_.welcomed(welcome);
   AdoptOpenSaves(welcome);
+  std::vector<std::string> open;
+  for (const v1::Checkpoint& save : welcome.open_saves()) open.push_back(save.name());
+  saves_.OnWelcomed(open);
   {
     std::lock_guard lock(mutex_);
     welcome_ = std::move(welcome);

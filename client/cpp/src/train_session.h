@@ -36,6 +36,8 @@ class SaveListener {
   // Whether `save` was announced by OnDecided and has not ended.
   virtual bool Owes(const std::string& save) = 0;
   virtual void OnOutcome(const v1::SaveOutcome& outcome) = 0;
+  // The stream is new. Of saves in `open` the daemon may not have the bytes any more.
+  virtual void OnWelcomed(const std::vector<std::string>& open) = 0;
   // Names of the saves whose outcome has not come, at most 1,024: a new stream asks for them.
   virtual std::vector<std::string> Awaited() = 0;
   // There will be no other stream: outcomes that have not come will not come any more.

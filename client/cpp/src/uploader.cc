@@ -77,12 +77,19 @@ void Uploader::Stop() {
 
 bool Uploader::HasSlot() {
   std::lock_guard lock(mutex_);
-  return on_their_way_ < options_.max_uploads;
+  return SlotIsFree();
 }
 
 void Uploader::AwaitSlot() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return on_their_way_ < options_.max_uploads; });
+  changed_.wait(lock, [this] { return SlotIsFree() || stopping_ || !lost_.ok(); });
+}
+
+// One snapshot more than are kept may be held: the newest one, while the daemon drops another.
+bool Uploader::SlotIsFree() const {
+  size_t kept = 1;
+  for (const auto& [policy, snapshots] : kept_) kept += snapshots;
+  return on_their_way_ < options_.max_uploads && held_ <= kept;
 }
 
 void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
@@ -170,6 +177,11 @@ void Uploader::OnDecided(const v1::Checkpoint& save) {
   owed->name = save.name();
   owed->label = Label(save);
   std::lock_guard lock(mutex_);
+  for (const v1::Placement& placement : save.placements()) {
+    if (placement.options().placement() != v1::StorageOptions::PLACEMENT_MEMORY) continue;
+    owed->snapshot = true;
+    kept_[placement.policy()] = static_cast<size_t>(std::max(1, placement.options().snapshots()));
+  }
   saves_.emplace(save.name(), std::move(owed));
 }
 
@@ -187,12 +199,32 @@ void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
     return;
   }
   found->second->outcome = outcome;
+  if (found->second->held) return EndHeld(found->second);
   if (!outcome.has_checkpoint()) {
     for (auto& [call, save] : calls_) {
       if (save == found->second.get()) call->Cancel();
     }
   }
   changed_.notify_all();
+}
+
+// Its slots are free for the next one.
+void Uploader::EndHeld(const std::shared_ptr<Save>& save) {
+  const std::shared_ptr<Save> ended = save;
+  --held_;
+  Remember(*ended, StatusOf(*ended->outcome));
+  saves_.erase(ended->name);
+  changed_.notify_all();
+}
+
+void Uploader::OnWelcomed(const std::vector<std::string>& open) {
+  std::lock_guard lock(mutex_);
+  for (const auto& [name, save] : saves_) {
+    if (!save->held || std::find(open.begin(), open.end(), name) == open.end()) continue;
+    save->held = false;
+    --held_;
+    PutOnItsWay(save);
+  }
 }
 
 std::vector<std::string> Uploader::Awaited() {
@@ -220,7 +252,12 @@ void Uploader::Work() {
     const std::shared_ptr<Save> save = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
-    End(*save, Deliver(*save));
+    const absl::StatusOr<bool> ended = Deliver(*save);
+    if (ended.ok() && !*ended) {
+      Hold(save);
+    } else {
+      End(*save, ended.status());
+    }
     lock.lock();
   }
 }
@@ -232,11 +269,7 @@ void Uploader::End(Save& save, const absl::Status& status) {
     if (!status.ok()) {
       tell_daemon = !stopping_ && lost_.ok() && !save.outcome.has_value() &&
                     ReasonOf(status) != v1::ERROR_REASON_SAVE_NOT_OPEN;
-      if (failures_.size() < kMaxFailuresKept) {
-        failures_.push_back(Annotate(status, fmt::format("save {}", save.label)));
-      } else {
-        ++more_failures_;
-      }
+      Remember(save, status);
     }
   }
   if (tell_daemon) options_.abandon(save.name, std::string(MessageOf(status)));
@@ -246,16 +279,44 @@ void Uploader::End(Save& save, const absl::Status& status) {
   changed_.notify_all();
 }
 
-absl::Status Uploader::Deliver(Save& save) {
+void Uploader::Remember(const Save& save, const absl::Status& failure) {
+  // A daemon that was away when it dropped a snapshot knows only that it is gone.
+  const v1::ErrorReason reason = ReasonOf(failure);
+  const bool dropped = reason == v1::ERROR_REASON_SNAPSHOT_DROPPED ||
+                       (save.snapshot && reason == v1::ERROR_REASON_SAVE_NOT_OPEN);
+  if (failure.ok() || dropped) return;
+  if (failures_.size() < kMaxFailuresKept) {
+    failures_.push_back(Annotate(failure, fmt::format("save {}", save.label)));
+  } else {
+    ++more_failures_;
+  }
+}
+
+void Uploader::Hold(const std::shared_ptr<Save>& save) {
+  std::lock_guard lock(mutex_);
+  --on_their_way_;
+  ++held_;
+  save->held = true;
+  if (save->outcome.has_value()) return EndHeld(save);
+  changed_.notify_all();
+}
+
+absl::StatusOr<bool> Uploader::Deliver(Save& save) {
   if (!save.parts.empty()) {
     const absl::StatusOr<bool> committed = UploadParts(save.parts, &save);
     if (!committed.ok()) {
       std::lock_guard lock(mutex_);
-      return save.outcome.has_value() ? StatusOf(*save.outcome) : committed.status();
+      const absl::Status told =
+          save.outcome.has_value() ? StatusOf(*save.outcome) : committed.status();
+      if (!told.ok()) return told;
+      return true;
     }
-    if (*committed) return absl::OkStatus();
+    if (*committed) return true;
+    if (save.snapshot) return false;
   }
-  return AwaitOutcome(save);
+  const absl::Status outcome = AwaitOutcome(save);
+  if (!outcome.ok()) return outcome;
+  return true;
 }
 
 absl::Status Uploader::AwaitOutcome(Save& save) {

@@ -34,9 +34,10 @@ struct UploaderOptions {
 };
 
 // A save is decided, then on its way (uploading, or staged and waiting for its outcome), then
-// ended: committed or failed. Decided saves wait for the thread of the events; those on their way
-// are bounded by max_uploads. HasSlot, AwaitSlot, Upload, AwaitStaged, GiveUp, Skip and Stage
-// belong to that thread, the rest is thread-safe.
+// ended: committed or failed. A snapshot in memory is held, rather than on its way, once the daemon
+// has it, until the daemon tells that it was dropped or persisted. Decided saves wait for the
+// thread of the events; those on their way are bounded by max_uploads. HasSlot, AwaitSlot, Upload,
+// AwaitStaged, GiveUp, Skip and Stage belong to that thread, the rest is thread-safe.
 class Uploader final : public SaveListener {
  public:
   Uploader(HandOver& hand_over, v1::CatalogService::Stub& catalog, UploaderOptions options);
@@ -67,6 +68,7 @@ class Uploader final : public SaveListener {
   void OnDecided(const v1::Checkpoint& save) override;
   bool Owes(const std::string& save) override;
   void OnOutcome(const v1::SaveOutcome& outcome) override;
+  void OnWelcomed(const std::vector<std::string>& open) override;
   std::vector<std::string> Awaited() override;
   void OnLost(const absl::Status& why) override;
 
@@ -76,17 +78,25 @@ class Uploader final : public SaveListener {
     std::string label;  // for messages: name and file
     std::vector<std::unique_ptr<PartSender>> parts;
     std::optional<v1::SaveOutcome> outcome;
+    bool snapshot = false;  // kept in memory
+    bool held = false;      // by the daemon, in the slots of `parts`
   };
   class CallScope;
 
   // Need `mutex_`.
   void PutOnItsWay(std::shared_ptr<Save> save);
+  bool SlotIsFree() const;
+  void Remember(const Save& save, const absl::Status& failure);
+  void EndHeld(const std::shared_ptr<Save>& save);
   bool Told(const Save& save) const { return stopping_ || save.outcome.has_value(); }
 
   void Work();
   void End(Save& save, const absl::Status& status);
+  // The daemon has a snapshot, and tells later how it ended.
+  void Hold(const std::shared_ptr<Save>& save);
 
-  absl::Status Deliver(Save& save);
+  // Whether the save is committed; if not, it is a snapshot that the daemon holds.
+  absl::StatusOr<bool> Deliver(Save& save);
   absl::Status AwaitOutcome(Save& save);
   // Asks the catalog. OK when the save is committed, NOT_FOUND when it is not.
   absl::Status LookUp(const Save& save);
@@ -107,6 +117,8 @@ class Uploader final : public SaveListener {
   std::deque<v1::SaveOutcome> unclaimed_;  // of saves that AwaitStaged has still to name
   std::deque<std::shared_ptr<Save>> queue_;
   size_t on_their_way_ = 0;  // queued or with a thread
+  size_t held_ = 0;
+  std::map<std::string, size_t> kept_;  // snapshots that the daemon keeps, by policy
   std::vector<absl::Status> failures_;
   size_t more_failures_ = 0;  // beyond those kept
   std::map<CallScope*, Save*> calls_;

@@ -217,6 +217,21 @@ TEST(DecideTest, WhatWasAnsweredBeforeStaysSkipped) {
   EXPECT_EQ(trainer.BatchEnd(1, {{"val_loss", 2}}).policies(0).action(), kSave);
 }
 
+TEST(DecideTest, WhatIsKeptInMemoryIsASaveOfItsOwn) {
+  const std::string memory = " options { placement: PLACEMENT_MEMORY snapshots: 2 }";
+  Trainer trainer(Specs{"name: 'm1' filepath: 'm1'" + memory, "name: 'disk' filepath: 'disk'",
+                        "name: 'm2' filepath: 'm2'" + memory});
+  trainer.commit = false;
+  const v1::Decision decision = trainer.EpochEnd(0, {{"val_loss", 1}});
+  ASSERT_EQ(decision.saves_size(), 2);
+  ASSERT_EQ(decision.saves(0).placements_size(), 2);
+  EXPECT_EQ(decision.saves(0).placements(0).policy(), "m1");
+  EXPECT_EQ(decision.saves(0).placements(1).policy(), "m2");
+  EXPECT_EQ(decision.saves(0).placements(1).options().snapshots(), 2);
+  ASSERT_EQ(decision.saves(1).placements_size(), 1);
+  EXPECT_EQ(decision.saves(1).placements(0).policy(), "disk");
+}
+
 // One upload serves every policy that chose it; different payloads are different saves.
 TEST(DecideTest, PoliciesShareASaveByPayload) {
   Trainer trainer(Specs{"name: 'w1' filepath: 'w1' save_weights_only: true",

@@ -174,11 +174,13 @@ TEST(DescribeStatusTest, SaysHowPartsOfSharedMemoryWereStored) {
   status.set_direct_parts(7);
   status.set_paced_parts(2);
   status.set_slot_bytes(3 << 20);
+  status.set_snapshots(4);
   std::ostringstream out;
   DescribeStatus(status, "127.0.0.1:7070", out);
   EXPECT_NE(out.str().find("Local socket: /data/local.sock\n"
                            "Handed over:  7 parts past the page cache, 2 through it (3.0 MiB in "
-                           "slots)\n"),
+                           "slots)\n"
+                           "Snapshots:    4 held in memory\n"),
             std::string::npos)
       << out.str();
 }
