@@ -45,12 +45,17 @@ void AppendEvents(storage::RunUpdate from, storage::RunUpdate& to) {
 IndexWriter::IndexWriter(storage::CheckpointStore& store, Executors& executors, Metrics& metrics)
     : store_(store), executors_(executors), metrics_(metrics) {}
 
-void IndexWriter::Submit(storage::RunUpdate update, Done done) {
-  Enqueue({std::move(update), std::move(done)});
+void IndexWriter::Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done) {
+  Done note_failure =
+      [lane, done = std::move(done)](absl::StatusOr<storage::ApplyResult> result) mutable {
+        if (!result.ok()) lane->failed_ = result.status();
+        done(std::move(result));
+      };
+  Enqueue({std::move(update), std::move(note_failure), std::move(lane)});
 }
 
 void IndexWriter::SubmitDeleteRun(std::string run, Done done) {
-  Enqueue({DeleteRun{std::move(run)}, std::move(done)});
+  Enqueue({DeleteRun{std::move(run)}, std::move(done), nullptr});
 }
 
 void IndexWriter::Enqueue(Item item) {
@@ -96,6 +101,10 @@ void IndexWriter::Updates::Add(storage::RunUpdate update, Done done) {
 void IndexWriter::WriteBatch(std::vector<Item> items) {
   Updates gathered;
   for (Item& item : items) {
+    if (item.lane != nullptr && !item.lane->failed_.ok()) {
+      item.done(item.lane->failed_);
+      continue;
+    }
     if (auto* update = std::get_if<storage::RunUpdate>(&item.change)) {
       gathered.Add(std::move(*update), std::move(item.done));
       continue;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -17,6 +18,14 @@
 
 namespace ckpt::server {
 
+// Updates that build on each other: those of one run's actor. After one has failed, later ones fail
+// as well, with the same error, and are not written: they would leave a hole. Made by whoever
+// submits, used by the writer alone.
+class IndexLane {
+  friend class IndexWriter;
+  absl::Status failed_;
+};
+
 // The one writer of the index. While a batch is being synced the next one gathers, so that a busy
 // daemon syncs large batches and an idle one syncs at once. Updates of one run are applied in the
 // order they were submitted; what the index refuses for one run does not keep it from the others.
@@ -29,7 +38,7 @@ class IndexWriter {
 
   // Calls `done` on a disk thread when the update is durable, with the evictions it caused in its
   // own run, or when it failed. `done` must not block.
-  void Submit(storage::RunUpdate update, Done done);
+  void Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
   // Deletes a run, in order with its updates.
   void SubmitDeleteRun(std::string run, Done done);
 
@@ -40,6 +49,7 @@ class IndexWriter {
   struct Item {
     std::variant<storage::RunUpdate, DeleteRun> change;
     Done done;
+    std::shared_ptr<IndexLane> lane;  // of an update
   };
 
   // Updates that go into one batch, and whom to tell of each.

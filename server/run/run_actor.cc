@@ -92,7 +92,7 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
   }
   const uint64_t resend_after = attached->new_writer ? state_.last_seq() : hello.last_decided_seq();
   services_.index.Submit(
-      std::move(attached->update),
+      lane_, std::move(attached->update),
       [self = shared_from_this(), welcome = std::move(welcome), session = std::move(session),
        awaited = std::move(awaited),
        resend_after](absl::StatusOr<storage::ApplyResult> result) mutable {
@@ -169,8 +169,9 @@ void RunActor::CloseWhenAnswered(std::shared_ptr<TrainerSession> session) {
   storage::RunUpdate nothing;
   nothing.run = run_;
   services_.index.Submit(
-      std::move(nothing), [self = shared_from_this(), session = std::move(session)](
-                              absl::StatusOr<storage::ApplyResult> result) mutable {
+      lane_, std::move(nothing),
+      [self = shared_from_this(),
+       session = std::move(session)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(),
                            session = std::move(session)]() mutable {
@@ -297,9 +298,10 @@ void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunS
   }
   const uint64_t seq = state_.last_seq();
   services_.index.Submit(
-      std::move(taken.update), [self = shared_from_this(), session, seq, saves = std::move(saves),
-                                stages = std::move(taken.stages), grant = std::move(grant)](
-                                   absl::StatusOr<storage::ApplyResult> result) mutable {
+      lane_, std::move(taken.update),
+      [self = shared_from_this(), session, seq, saves = std::move(saves),
+       stages = std::move(taken.stages),
+       grant = std::move(grant)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(), session = std::move(session), seq,
                            saves = std::move(saves), stages = std::move(stages)]() mutable {

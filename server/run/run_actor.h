@@ -187,6 +187,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   std::atomic<int64_t> held_ = 0;
 
   // Used on the strand only.
+  const std::shared_ptr<IndexLane> lane_ = std::make_shared<IndexLane>();
   RunState state_;
   std::shared_ptr<TrainerSession> session_;
   bool welcomed_ = false;                  // whether the session has been sent its Welcome

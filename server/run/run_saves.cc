@@ -137,9 +137,10 @@ void RunActor::SaveNowOnStrand(SaveDone decided, SaveDone ended) {
   v1::Checkpoint save = decision.saves(0);
   callers_[ParseCheckpointName(save.name())->id].push_back(std::move(ended));
   services_.index.Submit(
-      std::move(update), [self = shared_from_this(), session = session_, save = std::move(save),
-                          is_new, decision = std::move(decision), decided = std::move(decided)](
-                             absl::StatusOr<storage::ApplyResult> result) mutable {
+      lane_, std::move(update),
+      [self = shared_from_this(), session = session_, save = std::move(save), is_new,
+       decision = std::move(decision),
+       decided = std::move(decided)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, status = result.status(), session = std::move(session),
                            save = std::move(save), is_new, decision = std::move(decision),
@@ -211,8 +212,9 @@ void RunActor::CommitPublished(v1::Checkpoint checkpoint) {
   finishing_.try_emplace(ParseCheckpointName(checkpoint.name())->id);
   storage::RunUpdate update = state_.Commit(checkpoint);
   services_.index.Submit(
-      std::move(update), [self = shared_from_this(), checkpoint = std::move(checkpoint)](
-                             absl::StatusOr<storage::ApplyResult> result) mutable {
+      lane_, std::move(update),
+      [self = shared_from_this(),
+       checkpoint = std::move(checkpoint)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         if (!result.ok()) {
           actor->PostStrand([actor, status = result.status()] { actor->Break(status); });
@@ -255,14 +257,15 @@ void RunActor::ProjectAndEvict(v1::Checkpoint checkpoint, const storage::ApplyRe
 void RunActor::FailSave(const std::string& id, const absl::Status& why) {
   if (state_.OpenSave(id) == nullptr) return;
   finishing_.try_emplace(id);
-  services_.index.Submit(state_.Fail(id), [self = shared_from_this(), id,
-                                           why](absl::StatusOr<storage::ApplyResult> result) {
-    RunActor* actor = self.get();
-    actor->PostStrand([actor, id, why, status = result.status()] {
-      if (!status.ok()) return actor->Break(status);
-      actor->EndSave(id, why);
-    });
-  });
+  services_.index.Submit(
+      lane_, state_.Fail(id),
+      [self = shared_from_this(), id, why](absl::StatusOr<storage::ApplyResult> result) {
+        RunActor* actor = self.get();
+        actor->PostStrand([actor, id, why, status = result.status()] {
+          if (!status.ok()) return actor->Break(status);
+          actor->EndSave(id, why);
+        });
+      });
 }
 
 // Tells everybody how a save ended. The index knows already.
@@ -390,8 +393,9 @@ void RunActor::Depart(Departure departure, const Bests& next_best) {
   storage::RunUpdate update = departure.deleted ? state_.Delete(departure.id, next_best)
                                                 : state_.PassOver(departure.id, next_best);
   services_.index.Submit(
-      std::move(update), [self = shared_from_this(), done = std::move(departure.done)](
-                             absl::StatusOr<storage::ApplyResult> result) mutable {
+      lane_, std::move(update),
+      [self = shared_from_this(),
+       done = std::move(departure.done)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
         if (!result.ok()) {
           actor->PostStrand([actor, status = result.status()] { actor->Break(status); });

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 
 namespace ckpt::server {
 namespace {
+
+using ::testing::ElementsAre;
 
 class IndexWriterTest : public storage::StoreFixture {
  protected:
@@ -37,7 +40,9 @@ class IndexWriterTest : public storage::StoreFixture {
     executors_.PostDisk([&] { submitted.get_future().wait(); });
     std::vector<std::promise<absl::Status>> results(updates.size());
     for (size_t i = 0; i < updates.size(); ++i) {
-      writer_->Submit(std::move(updates[i]),
+      std::shared_ptr<IndexLane>& lane = lanes_[updates[i].run];
+      if (lane == nullptr) lane = std::make_shared<IndexLane>();
+      writer_->Submit(lane, std::move(updates[i]),
                       [&result = results[i]](const absl::StatusOr<storage::ApplyResult>& applied) {
                         result.set_value(applied.status());
                       });
@@ -50,6 +55,7 @@ class IndexWriterTest : public storage::StoreFixture {
 
   Metrics metrics_;
   Executors executors_{1};
+  std::map<std::string, std::shared_ptr<IndexLane>> lanes_;  // by run
   std::unique_ptr<IndexWriter> writer_;
 };
 
@@ -93,6 +99,18 @@ TEST_F(IndexWriterTest, EventsOfOneRunGoTogetherAndEachIsTold) {
     ASSERT_OK(events);
     EXPECT_EQ(events->events.size(), 3U);
   }
+}
+
+// Found by the sweep over file calls: one write of events found the disk full, the next one found
+// room, and was recorded without those before it.
+TEST_F(IndexWriterTest, WhatBuildsOnAFailedUpdateIsNotWritten) {
+  EXPECT_THAT(WriteInOneBatch({Update("new", false)}), ElementsAre(HasReason("RUN_NOT_FOUND")));
+  const auto failed = std::exchange(lanes_["new"], nullptr);
+  EXPECT_THAT(WriteInOneBatch({Update("new", true)}), ElementsAre(IsOk())) << "by another actor";
+  const auto others = std::exchange(lanes_["new"], failed);
+  EXPECT_THAT(WriteInOneBatch({Update("new", false)}), ElementsAre(HasReason("RUN_NOT_FOUND")));
+  lanes_["new"] = others;
+  EXPECT_THAT(WriteInOneBatch({Update("new", false)}), ElementsAre(IsOk()));
 }
 
 }  // namespace

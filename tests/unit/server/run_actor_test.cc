@@ -184,9 +184,10 @@ TEST_F(RunActorTest, AnOutcomeFollowsTheWelcome) {
   first->on_close = [&] {
     storage::RunUpdate nothing;
     nothing.run = "r";
-    index_->Submit(std::move(nothing), [&](const absl::StatusOr<storage::ApplyResult>&) {
-      ended.get_future().wait();  // and with it the Welcome behind it
-    });
+    index_->Submit(std::make_shared<IndexLane>(), std::move(nothing),
+                   [&](const absl::StatusOr<storage::ApplyResult>&) {
+                     ended.get_future().wait();  // and with it the Welcome behind it
+                   });
   };
   actor_->FinishPart("1", [&](const absl::StatusOr<v1::Checkpoint>&) { ended.set_value(); });
   EXPECT_TRUE(OpenUpload("1").ok()) << "answered once the actor is at work on the save";
@@ -211,10 +212,11 @@ TEST_F(RunActorTest, ASaveIsNotToldAsCommittedBeforeItIs) {
   std::promise<void> reached;
   storage::RunUpdate nothing;
   nothing.run = "r";
-  index_->Submit(std::move(nothing), [&](const absl::StatusOr<storage::ApplyResult>&) {
-    reached.set_value();
-    gate.get_future().wait();
-  });
+  index_->Submit(std::make_shared<IndexLane>(), std::move(nothing),
+                 [&](const absl::StatusOr<storage::ApplyResult>&) {
+                   reached.set_value();
+                   gate.get_future().wait();
+                 });
   reached.get_future().wait();
   actor_->FinishPart("1", [](const absl::StatusOr<v1::Checkpoint>&) {});
   while (metrics_.index_queue.Value() < 1)
