@@ -16,11 +16,13 @@ class StorageOptions:
 
     projection: str = "link"  # or "reflink", "copy"
     acknowledge: str = "visible"  # or "durable"
+    placement: str = "disk"  # the daemon refuses "memory" from this client
+    snapshots: int = 0  # of placement "memory"
 
     def to_message(self) -> v1.StorageOptions:
         """Errors: ValueError for a word that is not in the contract."""
-        message = v1.StorageOptions()
-        for name in ("projection", "acknowledge"):
+        message = v1.StorageOptions(snapshots=int(self.snapshots))
+        for name in ("projection", "acknowledge", "placement"):
             word = getattr(self, name)
             prefix = name.upper() + "_"
             value = getattr(v1.StorageOptions, prefix + str(word).upper(), None)
