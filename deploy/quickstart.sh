@@ -49,8 +49,9 @@ log=$scratch/ckptd.log
 export CKPT_SERVER=unix:$scratch/ckptd.sock
 
 step "Starting ckptd on the empty folder $data"
+: >"$log" # is there before anybody follows it
 setsid "$bin/ckptd" --data-dir "$data" --listen "$CKPT_SERVER" --listen 127.0.0.1:0 \
-  --http 127.0.0.1:0 2>"$log" &
+  --http 127.0.0.1:0 2>>"$log" &
 daemon=$!
 # Waits for the daemon's word that it serves; ends as soon as the daemon has ended, too.
 if ! timeout --foreground 60 grep --quiet --max-count=1 'ready' \
