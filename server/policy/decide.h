@@ -92,10 +92,11 @@ class PolicySet {
 
   // Feeds one event. REQUIRES: an entry in `states` for each policy. Changes `states` and
   // `*last_checkpoint_id`. The decision has an entry for each policy that acted, at most one save
-  // for each payload on disk, and one in memory (name, payload, seq, epoch, batch, metrics, placements, STATE_SAVING and
-  // policy_states set; times and writer are the caller's), and quiet_batches. `run` is the run id.
-  // `answered_before`: the trainer was told SKIP for this event before a restart, so a policy that
-  // would save now skips (REASON_ANSWERED_BEFORE) and its best stays.
+  // for each payload on disk, and one in memory (name, payload, seq, epoch, batch, metrics,
+  // placements, STATE_SAVING and policy_states set; times and writer are the caller's), and
+  // quiet_batches. `run` is the run id. `answered_before`: the trainer was told SKIP for this event
+  // before a restart, so a policy that would save now skips (REASON_ANSWERED_BEFORE) and its best
+  // stays.
   v1::Decision Decide(const EventView& event, std::string_view run, bool answered_before,
                       NameCheck name_check, std::vector<v1::PolicyState>& states,
                       uint64_t* last_checkpoint_id) const;

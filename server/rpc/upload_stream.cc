@@ -1,7 +1,6 @@
 #include "server/rpc/upload_stream.h"
 
 #include <fmt/format.h>
-
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>

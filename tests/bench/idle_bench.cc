@@ -34,7 +34,7 @@ std::vector<Result> BenchIdle(const Options& options) {
   std::vector<Sample> memory;
   for (int i = 0; i < options.pairs; ++i) {
     const double before = CpuSeconds(daemon);
-    std::this_thread::sleep_for(kWindow);
+    std::this_thread::sleep_for(kWindow);  // a time in which nothing happens is what is measured
     const double used = CpuSeconds(daemon) - before;
     const double seconds = std::chrono::duration<double>(kWindow).count();
     cpu.push_back({.product = used / seconds * 1e3, .baseline = kAllowedMillis});

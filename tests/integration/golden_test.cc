@@ -11,6 +11,7 @@
 #include "ckpt/client.h"
 #include "storage/base/digest.h"
 #include "storage/base/names.h"
+#include "tests/integration/ckptctl.h"
 #include "tests/integration/run_view.h"
 #include "tests/integration/training.h"
 
@@ -54,13 +55,7 @@ class Golden : public testing::TestWithParam<std::string> {
     history_.assign(std::istreambuf_iterator<char>(history), {});
   }
 
-  Finished Ctl(std::vector<std::string> arguments) {
-    Command command = {.argv = {CKPTCTL_BINARY},
-                       .environment = {{"CKPT_SERVER", daemon_.server()}},
-                       .stderr_path = ""};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    return RunToEnd(command);
-  }
+  Finished Ctl(const std::vector<std::string>& arguments) { return Ckptctl(daemon_, arguments); }
 
   void ExpectEverything() {
     const Finished list = Ctl({"-o", "json", "list"});

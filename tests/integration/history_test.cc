@@ -9,6 +9,7 @@
 
 #include "ckpt/client.h"
 #include "ckpt/run.h"
+#include "tests/integration/ckptctl.h"
 #include "tests/integration/daemon_process.h"
 
 namespace ckpt::integration {
@@ -71,13 +72,7 @@ class History : public testing::Test {
     ASSERT_TRUE(daemon_.Start());
   }
 
-  Finished Ctl(const std::vector<std::string>& arguments) {
-    Command command = {.argv = {CKPTCTL_BINARY},
-                       .environment = {{"CKPT_SERVER", daemon_.server()}},
-                       .stderr_path = ""};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    return RunToEnd(command);
-  }
+  Finished Ctl(const std::vector<std::string>& arguments) { return Ckptctl(daemon_, arguments); }
 
   const ScratchFolder folder_;
   DaemonProcess daemon_{folder_};

@@ -10,6 +10,7 @@
 
 #include "ckpt/client.h"
 #include "ckpt/run.h"
+#include "tests/integration/ckptctl.h"
 #include "tests/integration/daemon_process.h"
 
 namespace ckpt::integration {
@@ -42,13 +43,7 @@ class SaveTest : public testing::Test {
     const int64_t epoch = moment_++;
     EXPECT_TRUE(run_->OnEpochEnd(epoch, {{"val_loss", epoch == 0 ? 0.5 : 1.0}}).ok());
   }
-  Finished Ctl(std::vector<std::string> arguments) {
-    Command command = {.argv = {CKPTCTL_BINARY},
-                       .environment = {{"CKPT_SERVER", daemon_.server()}},
-                       .stderr_path = ""};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    return RunToEnd(command);
-  }
+  Finished Ctl(const std::vector<std::string>& arguments) { return Ckptctl(daemon_, arguments); }
 
   const ScratchFolder folder_;
   DaemonProcess daemon_{folder_};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ckpt/client.h"
+#include "tests/integration/ckptctl.h"
 #include "tests/integration/run_view.h"
 #include "tests/integration/training.h"
 
@@ -23,13 +24,6 @@ class Upkeep : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(daemon_.Start()); }
 
-  Finished Ctl(const DaemonProcess& daemon, std::vector<std::string> arguments) {
-    Command command = {.argv = {CKPTCTL_BINARY},
-                       .environment = {{"CKPT_SERVER", daemon.server()}},
-                       .stderr_path = ""};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    return RunToEnd(command);
-  }
   Finished Rebuild(std::vector<std::string> data_dir) {
     Command command = {.argv = {CKPTD_BINARY, "--rebuild-index", "--data-dir"},
                        .environment = {},
@@ -76,7 +70,7 @@ TEST_F(Upkeep, ABackupUnderLoadHoldsAllThatWasCommittedBefore) {
   ASSERT_TRUE(trainer.ReadUntil(EpochLine(4)));
   const std::vector<std::string> before = Names(daemon_);
   ASSERT_GT(before.size(), 2U);
-  const Finished backed_up = Ctl(daemon_, {"backup", copy});
+  const Finished backed_up = Ckptctl(daemon_, {"backup", copy});
   ASSERT_EQ(backed_up.exit_code, 0) << backed_up.err;
   EXPECT_EQ(trainer.Wait(), 0);
 
@@ -84,31 +78,31 @@ TEST_F(Upkeep, ABackupUnderLoadHoldsAllThatWasCommittedBefore) {
   ASSERT_EQ(restored.data_dir(), copy);
   ASSERT_TRUE(restored.Start());
   EXPECT_THAT(Names(restored), IsSupersetOf(before));
-  const Finished verified = Ctl(restored, {"verify"});
+  const Finished verified = Ckptctl(restored, {"verify"});
   EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
   Observe(restored, kRun);
 }
 
 TEST_F(Upkeep, VerifyFindsAndRepairs) {
   ASSERT_EQ(RunToEnd(TrainDigits(daemon_)).exit_code, 0);
-  EXPECT_EQ(Ctl(daemon_, {"verify", "--rate", "100000"}).exit_code, 0);
+  EXPECT_EQ(Ckptctl(daemon_, {"verify", "--rate", "100000"}).exit_code, 0);
   FlipByte(AnyPart());
-  const Finished found = Ctl(daemon_, {"verify", kRun});
+  const Finished found = Ckptctl(daemon_, {"verify", kRun});
   EXPECT_EQ(found.exit_code, 5) << found.err;
   EXPECT_THAT(found.out, HasSubstr("does not match"));
-  EXPECT_EQ(Ctl(daemon_, {"verify", "--repair"}).exit_code, 5);
-  EXPECT_THAT(Ctl(daemon_, {"list"}).out, HasSubstr("(damaged)"));
+  EXPECT_EQ(Ckptctl(daemon_, {"verify", "--repair"}).exit_code, 5);
+  EXPECT_THAT(Ckptctl(daemon_, {"list"}).out, HasSubstr("(damaged)"));
   FlipByte(AnyPart());
-  EXPECT_EQ(Ctl(daemon_, {"verify", "--repair"}).exit_code, 0);
-  EXPECT_EQ(Ctl(daemon_, {"verify"}).exit_code, 0);
-  EXPECT_EQ(Ctl(daemon_, {"verify", "none"}).exit_code, 3);
-  EXPECT_EQ(Ctl(daemon_, {"verify", "--from", "x"}).exit_code, 2);
+  EXPECT_EQ(Ckptctl(daemon_, {"verify", "--repair"}).exit_code, 0);
+  EXPECT_EQ(Ckptctl(daemon_, {"verify"}).exit_code, 0);
+  EXPECT_EQ(Ckptctl(daemon_, {"verify", "none"}).exit_code, 3);
+  EXPECT_EQ(Ckptctl(daemon_, {"verify", "--from", "x"}).exit_code, 2);
 }
 
 TEST_F(Upkeep, ARebuiltIndexSaysWhatTheLostOneSaid) {
   ASSERT_EQ(RunToEnd(TrainDigits(daemon_)).exit_code, 0);
   const RunView before = Observe(daemon_, kRun);
-  const std::string best = Ctl(daemon_, {"best", kRun}).out;
+  const std::string best = Ckptctl(daemon_, {"best", kRun}).out;
   EXPECT_THAT(Rebuild({daemon_.data_dir()}).err, HasSubstr("in use"));
   ASSERT_EQ(daemon_.Stop(), 0);
   fs::remove_all(daemon_.data_dir() + "/index");
@@ -119,7 +113,7 @@ TEST_F(Upkeep, ARebuiltIndexSaysWhatTheLostOneSaid) {
   const RunView after = Observe(daemon_, kRun);
   EXPECT_EQ(after.checkpoints, before.checkpoints);
   EXPECT_EQ(after.files, before.files);
-  EXPECT_EQ(Ctl(daemon_, {"best", kRun}).out, best);
+  EXPECT_EQ(Ckptctl(daemon_, {"best", kRun}).out, best);
   // And training goes on.
   Command more = TrainDigits(daemon_, {"--resume"});
   std::replace(more.argv.begin(), more.argv.end(), std::to_string(kEpochs),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/integration/ckptctl.h"
 #include "tests/integration/run_view.h"
 #include "tests/integration/training.h"
 
@@ -24,13 +25,7 @@ class Walkthrough : public testing::Test {
     training_ = trained.out;
   }
 
-  Finished Ctl(std::vector<std::string> arguments) {
-    Command command = {.argv = {CKPTCTL_BINARY},
-                       .environment = {{"CKPT_SERVER", daemon_.server()}},
-                       .stderr_path = ""};
-    command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
-    return RunToEnd(command);
-  }
+  Finished Ctl(const std::vector<std::string>& arguments) { return Ckptctl(daemon_, arguments); }
 
   Json Ask(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"-o", "json"});

@@ -57,7 +57,8 @@ void AddSaveCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   save->add_flag("--no-wait", options->no_wait, "Ask, and do not wait for the checkpoint");
   save->footer(
-      "The newest snapshot in memory is written, if there is one. Else the trainer hands its weights\n"
+      "The newest snapshot in memory is written, if there is one. Else the trainer hands its "
+      "weights\n"
       "over at its next event, and the checkpoint is named on-demand/ID below the run's folder.\n"
       "Examples:\n"
       "  ckptctl save digits\n"

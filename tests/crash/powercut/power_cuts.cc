@@ -118,8 +118,8 @@ bool PowerCuts::Run() {
   return false;
 }
 
-// The replay of btrfs's log fails now and then (Linux 6.18: "Failed to recover log tree", twice in
-// 1,400 cuts): that says nothing about ckptd. More than a few are an error of the rig.
+// btrfs itself may fail: the replay of its log did once in 1,400 cuts (Linux 6.18: "Failed to
+// recover log tree"). That says nothing about ckptd; more than a few are an error of the rig.
 std::string PowerCuts::MountAgain() {
   std::string error = disk_.Mount();
   if (error.empty() || flags_.file_system != "btrfs" || fleet_->durable_saves() == 0) return error;
@@ -137,8 +137,8 @@ std::string PowerCuts::RunCut(std::mt19937_64& random) {
     fleet_->Start(run, AnyStyle(random, flags_.ways));
   }
   Train(random);
-  // The computer loses its power with the disk. Were it to go on, the file system could call a sync
-  // done that was not, while it turns read-only: btrfs of Linux 6.18 did so once in 600 cuts.
+  // The computer loses its power with the disk. Were it to go on, what the file system answers
+  // while it turns read-only would be tested as well.
   daemon_.process().Signal(SIGSTOP);
   disk_.Cut();
   daemon_.Kill();
