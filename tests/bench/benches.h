@@ -13,6 +13,9 @@ namespace ckpt::bench {
 std::vector<Result> BenchMemory(const Options& options);
 // What a save in shared memory stops training for, beside a copy of the same bytes.
 std::vector<Result> BenchStall(const Options& options);
+// What a save costs a trainer, beside what it can do by itself: write a file at once, or copy and
+// write in the background.
+std::vector<Result> BenchPeers(const Options& options);
 // Bytes a second from shared memory into a durable checkpoint, beside plain writers.
 std::vector<Result> BenchPersist(const Options& options);
 // Bytes a second into a durable checkpoint over gRPC, beside a stream that drops the same chunks.
@@ -23,7 +26,8 @@ std::vector<Result> BenchFetch(const Options& options);
 std::vector<Result> BenchTrainer(const Options& options);
 // What a daemon with 1,000 connected trainers uses while nothing happens.
 std::vector<Result> BenchIdle(const Options& options);
-// Durable events a second, beside a stream that drops the same messages.
+// Durable events a second, beside a stream that drops the same messages; and points, beside
+// RocksDB.
 std::vector<Result> BenchEvents(const Options& options);
 // The newest points of a metric that has many, beside one that has few; and what a point takes.
 std::vector<Result> BenchHistory(const Options& options);

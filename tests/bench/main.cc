@@ -21,6 +21,7 @@ struct Bench {
 
 constexpr Bench kBenches[] = {
     {"stall", "What a save in shared memory stops training for", ckpt::bench::BenchStall},
+    {"peers", "A save, beside what a trainer can do by itself", ckpt::bench::BenchPeers},
     {"persist", "From shared memory into a durable checkpoint", ckpt::bench::BenchPersist},
     {"memory", "Memory of the daemon while it takes a large checkpoint", ckpt::bench::BenchMemory},
     {"upload", "gRPC upload into a durable checkpoint", ckpt::bench::BenchUpload},

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "storage/base/unique_fd.h"
@@ -24,6 +26,10 @@ constexpr int kDontCacheFlag = 0x80;  // RWF_DONTCACHE, Linux 6.14
 
 bool IsRefusal(int error) { return error == EINVAL || error == EOPNOTSUPP; }
 
+void Check(bool done, const char* call) {
+  if (!done) Fail(std::string(call) + ": " + std::strerror(errno));
+}
+
 // Writes the block at `offset`; false when the way is not known here.
 bool WriteBlock(int file, std::string_view bytes, size_t offset, size_t size, int flags) {
   const std::string_view block = bytes.substr(offset, size);
@@ -32,7 +38,7 @@ bool WriteBlock(int file, std::string_view bytes, size_t offset, size_t size, in
     const iovec data{const_cast<char*>(block.data()) + done, block.size() - done};
     const ssize_t written = pwritev2(file, &data, 1, static_cast<off_t>(offset + done), flags);
     if (written < 0 && IsRefusal(errno)) return false;
-    if (written < 0) Fail(std::string("write: ") + std::strerror(errno));
+    Check(written >= 0, "write");
     done += static_cast<size_t>(written);
   }
   return true;
@@ -98,10 +104,24 @@ std::optional<double> TimeToWrite(RawWriter writer, const std::string& path,
         break;
     }
   }
-  if (known && fdatasync(file.get()) != 0) Fail(std::string("fdatasync: ") + std::strerror(errno));
+  if (known) Check(fdatasync(file.get()) == 0, "fdatasync");
   const double seconds = Now() - begin;
   unlink(path.c_str());
   return known ? std::optional(seconds) : std::nullopt;
+}
+
+void ReplaceFile(const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".tmp";
+  {
+    const UniqueFd file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    Check(file.valid(), "open");
+    WriteInOrder(file.get(), bytes, kSmallBlock, 0, /*paced=*/false);
+    Check(fdatasync(file.get()) == 0, "fdatasync");
+  }
+  Check(rename(temporary.c_str(), path.c_str()) == 0, "rename");
+  const std::string folder = std::filesystem::path(path).parent_path();
+  const UniqueFd directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Check(directory.valid() && fsync(directory.get()) == 0, "fsync");
 }
 
 }  // namespace ckpt::bench

@@ -1,4 +1,5 @@
-// What a program can do by itself to have bytes on the disk: the baselines of `persist`.
+// What a program can do by itself to have bytes on the disk: the baselines of `persist` and
+// `peers`.
 #pragma once
 
 #include <memory>
@@ -34,5 +35,9 @@ class AlignedBytes {
 // not know the way. Ends the program when the disk fails.
 std::optional<double> TimeToWrite(RawWriter writer, const std::string& path,
                                   std::string_view bytes);
+
+// Puts a file with `bytes` in the place of `path`, as careful programs do it: writes another one,
+// 1 MiB at a time, fdatasync, rename, fsync of the folder. Ends the program when the disk fails.
+void ReplaceFile(const std::string& path, std::string_view bytes);
 
 }  // namespace ckpt::bench

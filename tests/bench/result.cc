@@ -54,7 +54,7 @@ Result Summarize(std::span<const Sample> samples) {
 }
 
 std::string ToTable(std::span<const Result> results) {
-  constexpr auto kRow = "{:<18} {:>11} {:>11} {:<9} {:>7} {:>15} {:>8} {:>8} {:<4} {:>9}  {}\n";
+  constexpr auto kRow = "{:<24} {:>11} {:>11} {:<9} {:>7} {:>15} {:>8} {:>8} {:<4} {:>9}  {}\n";
   std::string table = fmt::format(kRow, "NAME", "PRODUCT", "BASELINE", "UNIT", "RATIO", "SPREAD",
                                   "TARGET", "AIM", "PASS", "CPU-s/GB", "PRODUCT / BASELINE");
   for (const Result& result : results) {

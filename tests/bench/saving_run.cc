@@ -17,7 +17,8 @@ SavingRun::SavingRun(const std::string& server, const std::string& run, std::str
   options.server = server;
   options.run = run;
   options.policies = {policy};
-  options.weights = [weights](const v1::Checkpoint&) {
+  options.weights = [weights, way](const v1::Checkpoint&) {
+    if (way == Way::kGrpcCopied) return std::vector{PartBytes::Borrow("weights", weights)};
     // It lives longer than the run: by gRPC, it need not be copied.
     const std::shared_ptr<const void> owner(std::shared_ptr<void>(), weights.data());
     return std::vector{PartBytes{"weights", weights, owner}};

@@ -9,7 +9,12 @@
 
 namespace ckpt::bench {
 
-enum class Way { kGrpc, kSharedMemory };
+enum class Way {
+  kGrpc,        // straight from `weights`, which stay as they are
+  kGrpcCopied,  // out of a copy that the client makes, as of weights that training goes on to
+                // change
+  kSharedMemory,
+};
 
 // Every Save overwrites the checkpoint before it.
 class SavingRun {
