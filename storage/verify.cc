@@ -18,8 +18,6 @@
 namespace ckpt::storage {
 namespace {
 
-constexpr size_t kBlockDigestBytes = 8;
-
 // Why a part's file, read to its end or as far as it can be, is not the part; empty if it is.
 // `stored` are the manifest's digests of its blocks, empty if there is no manifest.
 std::string Difference(const StreamDigest& digest, const v1::Part& part, std::string_view stored) {

@@ -11,6 +11,10 @@
 namespace ckpt {
 namespace {
 
+// The second hash of a piece finds it in the processor's cache.
+constexpr int64_t kPieceBytes = 128 << 10;
+static_assert(kDigestBlockBytes % kPieceBytes == 0);
+
 std::string Canonical(XXH64_hash_t hash) {
   XXH64_canonical_t canonical;
   XXH64_canonicalFromHash(&canonical, hash);
@@ -32,8 +36,8 @@ StreamDigest& StreamDigest::operator=(StreamDigest&&) noexcept = default;
 
 void StreamDigest::Update(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto room = static_cast<size_t>(kDigestBlockBytes - size_ % kDigestBlockBytes);
-    const std::string_view piece = bytes.substr(0, room);
+    const std::string_view piece =
+        bytes.substr(0, static_cast<size_t>(kPieceBytes - size_ % kPieceBytes));
     XXH3_128bits_update(whole_.get(), piece.data(), piece.size());
     XXH3_64bits_update(block_.get(), piece.data(), piece.size());
     size_ += static_cast<int64_t>(piece.size());

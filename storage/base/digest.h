@@ -1,6 +1,7 @@
 // Digests of checkpoint bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -13,6 +14,8 @@ namespace ckpt {
 
 // Bytes covered by one block digest.
 inline constexpr int64_t kDigestBlockBytes = 4 << 20;
+// Bytes of one block digest.
+inline constexpr size_t kBlockDigestBytes = 8;
 
 // XXH3-128 of the whole and XXH3-64 of each 4 MiB block, in one pass. Not thread-safe.
 class StreamDigest {

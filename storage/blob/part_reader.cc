@@ -15,8 +15,6 @@
 namespace ckpt::storage {
 namespace {
 
-constexpr size_t kBlockDigestBytes = 8;
-
 class BlobPartReader final : public PartReader {
  public:
   BlobPartReader(std::unique_ptr<File> file, v1::Checkpoint checkpoint, v1::Part part,

@@ -14,7 +14,6 @@ namespace ckpt::storage {
 namespace {
 
 constexpr size_t kDigestBytes = 16;
-constexpr int64_t kBlockDigestBytes = 8;
 
 absl::Status Damaged(std::string_view what) { return Internal(what); }
 
@@ -52,7 +51,7 @@ absl::Status CheckIdentity(const v1::Part& part) {
 
 absl::Status CheckFinished(const v1::Part& part) {
   if (absl::Status status = CheckIdentity(part); !status.ok()) return status;
-  const auto expected = static_cast<size_t>(BlockCount(part.size()) * kBlockDigestBytes);
+  const auto expected = static_cast<size_t>(BlockCount(part.size())) * kBlockDigestBytes;
   if (part.size() < 0 || part.xxh3_128().size() != kDigestBytes ||
       part.block_digests().size() != expected) {
     return Damaged(

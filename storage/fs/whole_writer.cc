@@ -17,8 +17,10 @@ namespace {
 
 // One request to the disk, and one block digest.
 constexpr int64_t kBlock = kDigestBlockBytes;
-// Blocks that are written or wait to be hashed.
-constexpr int64_t kWindow = 4;
+// Blocks that are written or wait to be hashed: those in place take no memory, and more of them
+// keep the disk busy while this thread hashes.
+constexpr size_t kWindow = 4;
+constexpr size_t kWindowInPlace = 8;
 constexpr int kHelpers = 2;
 
 struct FreeMemory {
@@ -43,7 +45,8 @@ class Transfer {
         content_(content),
         check_unchanged_(check_unchanged && content.in_place()),
         size_(content.size()),
-        blocks_((size_ + kBlock - 1) / kBlock) {}
+        blocks_((size_ + kBlock - 1) / kBlock),
+        slots_(content.in_place() ? kWindowInPlace : kWindow) {}
 
   // Writes the first block, which tells whether direct writing works here.
   absl::Status Begin();
@@ -64,9 +67,11 @@ class Transfer {
 
   int64_t Length(int64_t block) const { return std::min(kBlock, size_ - block * kBlock); }
   // Needs mutex_.
-  bool CanBegin() const { return status_.ok() && begun_ < blocks_ && begun_ < hashed_ + kWindow; }
+  bool CanBegin() const {
+    return status_.ok() && begun_ < blocks_ && begun_ - hashed_ < std::ssize(slots_);
+  }
   bool NothingToBegin() const { return !status_.ok() || begun_ == blocks_; }
-  Slot& SlotOf(int64_t block) { return slots_[static_cast<size_t>(block % kWindow)]; }
+  Slot& SlotOf(int64_t block) { return slots_[static_cast<size_t>(block) % slots_.size()]; }
 
   // Begin the next block and write it; the lock is not held meanwhile.
   void WriteNext(std::unique_lock<std::mutex>& lock);
@@ -74,6 +79,7 @@ class Transfer {
   absl::Status Put(int64_t offset, std::string_view bytes);
   void HashNext(std::unique_lock<std::mutex>& lock);
   absl::Status Hash(const Slot& slot);
+  absl::Status CheckUnchanged() const;
 
   File& file_;
   const Content& content_;
@@ -81,11 +87,13 @@ class Transfer {
   const int64_t size_;
   const int64_t blocks_;
   WriteMode mode_ = WriteMode::kPaced;
-  StreamDigest digest_;  // of the one thread that hashes
+  // Of the one thread that hashes:
+  StreamDigest digest_;
+  std::string digests_before_;  // as StreamDigest::Blocks
 
   std::mutex mutex_;
   std::condition_variable changed_;  // any of what follows; guarded by mutex_
-  Slot slots_[kWindow];              // a block's slot is its writer's, then the hasher's
+  std::vector<Slot> slots_;          // a block's slot is its writer's, then the hasher's
   int64_t begun_ = 0;                // blocks below have a writer
   int64_t hashed_ = 0;               // blocks below are done
   int writing_ = 0;                  // threads that write
@@ -139,6 +147,7 @@ absl::Status Transfer::Finish() {
   begun_ = blocks_;  // whoever comes from now on is too late
   changed_.notify_all();
   changed_.wait(lock, [this] { return writing_ == 0; });
+  if (status_.ok()) status_ = CheckUnchanged();
   return status_;
 }
 
@@ -196,10 +205,19 @@ absl::Status Transfer::Hash(const Slot& slot) {
     if (!status.ok()) return status;
   }
   digest_.Update(slot.bytes);
-  if (!check_unchanged_) return absl::OkStatus();
-  const std::string after = BlockDigest(slot.bytes);
-  if (after == slot.digest_before) return absl::OkStatus();
-  return DigestMismatch("content in shared memory", Hex(slot.digest_before), Hex(after));
+  digests_before_ += slot.digest_before;
+  return absl::OkStatus();
+}
+
+absl::Status Transfer::CheckUnchanged() const {
+  const std::string after = digest_.Blocks();
+  if (!check_unchanged_ || after == digests_before_) return absl::OkStatus();
+  const auto differs = std::mismatch(after.begin(), after.end(), digests_before_.begin()).first;
+  const size_t block = static_cast<size_t>(differs - after.begin()) / kBlockDigestBytes;
+  const auto digest = [&](const std::string& digests) {
+    return Hex(digests.substr(block * kBlockDigestBytes, kBlockDigestBytes));
+  };
+  return DigestMismatch("content in shared memory", digest(digests_before_), digest(after));
 }
 
 }  // namespace

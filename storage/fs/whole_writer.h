@@ -32,8 +32,8 @@ struct WholeWritten {
 // four blocks of 4 MiB at most, none if the content is in place. Nothing is synced.
 //
 // With `check_unchanged`, each block of content in place is hashed before it is written as well, so
-// that a digest never belongs to other bytes than those in the file: DIGEST_MISMATCH when somebody
-// changed it meanwhile. (Who compares the digest with the sender's can do without.)
+// that a digest never belongs to other bytes than those in the file: DIGEST_MISMATCH at the end
+// when somebody changed it meanwhile. (Who compares the digest with the sender's can do without.)
 //
 // Errors: those of the file and of the content. Any part of the file may have been written then,
 // and no thread uses `file` or `content` any more.

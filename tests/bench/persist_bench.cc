@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <fmt/format.h>
 
 #include "tests/bench/benches.h"
 #include "tests/bench/machine.h"
@@ -9,13 +9,24 @@
 namespace ckpt::bench {
 namespace {
 
-double BestRaw(const std::string& path, std::string_view bytes) {
-  std::optional<double> best;
-  for (const RawWriter writer : {RawWriter::kPaced, RawWriter::kDirect, RawWriter::kDontCache}) {
-    const std::optional<double> seconds = TimeToWrite(writer, path, bytes);
-    if (seconds.has_value()) best = std::min(best.value_or(*seconds), *seconds);
+struct Raw {
+  RawWriter writer;
+  const char* name;
+  std::vector<Sample> samples;  // none where the system does not know this way
+};
+
+// Of the writers, the one that the product compares worst with. (The best of each round by itself
+// would be a faster writer than any there is.)
+Result OfBest(const std::vector<Raw>& raws) {
+  std::optional<Result> of_best;
+  for (const Raw& raw : raws) {
+    if (raw.samples.empty()) continue;
+    Result result = Summarize(raw.samples);
+    if (of_best.has_value() && of_best->ratio <= result.ratio) continue;
+    result.what = fmt::format("the same / the best raw, unhashed writer, here {}", raw.name);
+    of_best = std::move(result);
   }
-  return *best;  // paced writes are known everywhere
+  return *of_best;  // paced writes are known everywhere
 }
 
 }  // namespace
@@ -30,7 +41,9 @@ std::vector<Result> BenchPersist(const Options& options) {
   TimeToWrite(RawWriter::kNaive, path, weights.view());
 
   std::vector<Sample> naive;
-  std::vector<Sample> best;
+  std::vector<Raw> raws = {{RawWriter::kPaced, "paced", {}},
+                           {RawWriter::kDirect, "direct", {}},
+                           {RawWriter::kDontCache, "uncached", {}}};
   std::vector<double> cpu;
   for (int i = 0; i < options.pairs; ++i) {
     // From the moment that the memory is ready.
@@ -41,7 +54,10 @@ std::vector<Result> BenchPersist(const Options& options) {
     const double product = gigabytes / (Now() - begin);
     cpu.push_back((CpuSeconds(servers.daemon().pid()) - cpu_begin) / gigabytes);
     naive.push_back({product, gigabytes / *TimeToWrite(RawWriter::kNaive, path, weights.view())});
-    best.push_back({product, gigabytes / BestRaw(path, weights.view())});
+    for (Raw& raw : raws) {
+      const auto seconds = TimeToWrite(raw.writer, path, weights.view());
+      if (seconds.has_value()) raw.samples.push_back({product, gigabytes / *seconds});
+    }
   }
   Result over_naive = Summarize(naive);
   over_naive.name = "persist";
@@ -50,9 +66,8 @@ std::vector<Result> BenchPersist(const Options& options) {
   over_naive.target = 1.2;
   over_naive.aim = 1.6;
   over_naive.cpu_seconds_per_gb = Median(cpu);
-  Result of_best = Summarize(best);
+  Result of_best = OfBest(raws);
   of_best.name = "persist raw";
-  of_best.what = "the same / the best of paced, direct and uncached raw writers, unhashed";
   of_best.unit = "GB/s";
   of_best.target = 0.85;
   of_best.aim = 0.95;
