@@ -275,7 +275,7 @@ absl::Status Rebuild::CopyEvents(const std::string& run, const std::vector<v1::M
       return;
     }
     ++report_.events;
-    update.events.push_back(std::move(row));
+    update.events.Add(std::move(row));
     if (update.events.size() < kBatchRows || !status.ok()) return;
     status = Apply(std::exchange(update, {.run = run}));
   });

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "google/protobuf/arena.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/hello.h"
 #include "server/run/trainer_session.h"
@@ -19,6 +20,13 @@ namespace {
 
 // Answers kept for a trainer that does not read them; then no more events are read from it.
 constexpr size_t kMaxUnsent = 256;
+
+// A request whose parts are in a few large pieces of memory, which go together: a message of events
+// has thousands of parts.
+struct ArenaRequest {
+  google::protobuf::Arena arena;
+  v1::TrainRequest& message = *google::protobuf::Arena::CreateMessage<v1::TrainRequest>(&arena);
+};
 
 // Reactions and the run's actor meet here. The mutex guards the stream's state, and every operation
 // on the stream is started under it, so that none can follow Finish. The object lives until gRPC
@@ -66,17 +74,19 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
   void OnReadDone(bool ok) override {
     if (!ok) return OnPeerGone();
-    switch (request_.message_case()) {
+    v1::TrainRequest& request = request_->message;
+    switch (request.message_case()) {
       case v1::TrainRequest::kHello:
         return OnHello();
       case v1::TrainRequest::kEvents:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
-        run_->TakeEvents(shared_from_this(), std::move(*request_.mutable_events()),
+        run_->TakeEvents(shared_from_this(),
+                         {std::exchange(request_, nullptr), request.mutable_events()},
                          [self = shared_from_this()] { self->Ready(); });
         return;
       case v1::TrainRequest::kAbandon:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
-        run_->Abandon(shared_from_this(), std::move(*request_.mutable_abandon()));
+        run_->Abandon(shared_from_this(), std::move(*request.mutable_abandon()));
         return Ready();
       default:
         return Close(ProtocolViolation("the message holds none of hello, events, abandon"));
@@ -122,7 +132,9 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
   void ReadNext() {
     if (finished_) return;
     read_wanted_ = unsent_.size() >= kMaxUnsent;
-    if (!read_wanted_) StartRead(&request_);
+    if (read_wanted_) return;
+    request_ = std::make_shared<ArenaRequest>();
+    StartRead(&request_->message);
   }
 
   // Whether `response` went into the newest that waits: of progress only the last counts. Requires
@@ -157,7 +169,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
   void OnHello() {
     if (hello_seen_) return Close(ProtocolViolation("hello was sent already"));
     hello_seen_ = true;
-    v1::Hello hello = std::move(*request_.mutable_hello());
+    v1::Hello hello = std::move(*request_->message.mutable_hello());
     auto run = CheckHello(hello);
     if (!run.ok()) return Close(run.status());
     if (context_.local_socket.empty()) hello.set_holds_snapshots(false);
@@ -184,10 +196,10 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
   const ServerContext& context_;
   std::atomic<int>& streams_;
-  std::shared_ptr<TrainStream> self_;  // gRPC's hold; let go in OnDone
-  v1::TrainRequest request_;           // reactions only, one read at a time
-  bool hello_seen_ = false;            // reactions only
-  std::shared_ptr<RunActor> run_;      // set once, before the read that follows Hello
+  std::shared_ptr<TrainStream> self_;      // gRPC's hold; let go in OnDone
+  std::shared_ptr<ArenaRequest> request_;  // of the read that is under way, and its reaction
+  bool hello_seen_ = false;                // reactions only
+  std::shared_ptr<RunActor> run_;          // set once, before the read that follows Hello
 
   std::mutex mutex_;
   std::deque<v1::TrainResponse> unsent_;  // guarded by mutex_; front is being written

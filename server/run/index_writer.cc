@@ -37,7 +37,7 @@ bool HasOnlyEvents(const storage::RunUpdate& update) {
 void AppendEvents(storage::RunUpdate from, storage::RunUpdate& to) {
   if (from.progress.has_value()) to.progress = std::move(from.progress);
   std::ranges::move(from.new_metrics, std::back_inserter(to.new_metrics));
-  std::ranges::move(from.events, std::back_inserter(to.events));
+  to.events.Append(std::move(from.events));
 }
 
 }  // namespace

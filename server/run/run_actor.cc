@@ -251,28 +251,29 @@ void RunActor::GiveUpOpenSaves(uint64_t generation) {
 
 // ---- Events.
 
-void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch,
-                          Task ready) {
-  const int64_t bytes = std::min(static_cast<int64_t>(batch.ByteSizeLong()), kMaxPendingEventBytes);
+void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
+                          std::shared_ptr<v1::EventBatch> batch, Task ready) {
+  const int64_t bytes =
+      std::min(static_cast<int64_t>(batch->ByteSizeLong()), kMaxPendingEventBytes);
   services_.event_budget.Acquire(
       bytes, [self = shared_from_this(), bytes, session = std::move(session),
               batch = std::move(batch), ready = std::move(ready)]() mutable {
         RunActor* actor = self.get();
         actor->PostStrand([actor, session = std::move(session), batch = std::move(batch),
                            grant = ByteGrant(actor->services_.event_budget, bytes)]() mutable {
-          actor->TakeEventsNow(session, std::move(batch), std::move(grant));
+          actor->TakeEventsNow(session, batch, std::move(grant));
         });
         ready();
       });
 }
 
-void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session, v1::EventBatch batch,
-                             ByteGrant grant) {
+void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
+                             const std::shared_ptr<v1::EventBatch>& batch, ByteGrant grant) {
   if (session != session_) return;  // fenced; its stream is ending
   const auto check_name = [this](std::string_view filepath) {
     return services_.store.CheckName(run_, filepath);
   };
-  RunState::Taken taken = state_.Take(std::move(batch), check_name, services_.clock.UnixNanos());
+  RunState::Taken taken = state_.Take(batch, check_name, services_.clock.UnixNanos());
   services_.metrics.events.Add(static_cast<double>(taken.update.events.size()));
   const absl::Status status = taken.status;
   if (!taken.update.events.empty() || !taken.update.new_metrics.empty()) {

@@ -73,7 +73,9 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
               std::shared_ptr<TrainerSession> session);
   // Takes events, once the budget of those that are not durable has room for them; calls `ready`
   // then: the next batch may come while these wait for their turn. Closes the session on bad ones.
-  void TakeEvents(std::shared_ptr<TrainerSession> session, v1::EventBatch batch, Task ready);
+  // The batch is the actor's from now on.
+  void TakeEvents(std::shared_ptr<TrainerSession> session, std::shared_ptr<v1::EventBatch> batch,
+                  Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
   void Detach(std::shared_ptr<TrainerSession> session);
@@ -141,8 +143,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
   void TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id);
-  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session, v1::EventBatch batch,
-                     ByteGrant grant);
+  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
+                     const std::shared_ptr<v1::EventBatch>& batch, ByteGrant grant);
   void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
                     ByteGrant grant);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);

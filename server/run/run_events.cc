@@ -30,25 +30,37 @@ std::string SaveOfStage(const v1::Decision& decision) {
   return save == saves.end() ? "" : ParseCheckpointName(save->name())->id;
 }
 
+v1::EventRecord RecordOf(const v1::Event& event, const v1::Decision& decision) {
+  v1::EventRecord record;
+  *record.mutable_event() = event;
+  if (decision.policies().empty()) return record;
+  *record.mutable_decision() = decision;
+  for (v1::Checkpoint& save : *record.mutable_decision()->mutable_saves()) {
+    save.clear_policy_states();
+  }
+  return record;
+}
+
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 }  // namespace
 
-RunState::Taken RunState::Take(v1::EventBatch batch, policy::NameCheck name_check,
-                               int64_t now_unix_nanos) {
+RunState::Taken RunState::Take(const std::shared_ptr<v1::EventBatch>& batch,
+                               policy::NameCheck name_check, int64_t now_unix_nanos) {
   Taken taken;
   taken.update = NewUpdate();
-  if (batch.events_size() > kMaxEventsPerBatch) {
+  if (batch->events_size() > kMaxEventsPerBatch) {
     taken.status = LimitExceeded("events in one batch", kMaxEventsPerBatch,
-                                 static_cast<uint64_t>(batch.events_size()));
+                                 static_cast<uint64_t>(batch->events_size()));
     return taken;
   }
-  for (const v1::MetricName& metric : batch.metrics()) {
+  for (const v1::MetricName& metric : batch->metrics()) {
     taken.status = Intern(metric, taken.update.new_metrics);
     if (!taken.status.ok()) break;
   }
-  taken.update.events.reserve(static_cast<size_t>(batch.events_size()));
-  for (v1::Event& event : *batch.mutable_events()) {
+  taken.update.events.Keep(batch);
+  taken.update.events.Reserve(static_cast<size_t>(batch->events_size()));
+  for (v1::Event& event : *batch->mutable_events()) {
     if (!taken.status.ok()) break;
     if (event.seq() <= last_seq_ && event.seq() != 0) continue;
     taken.status = TakeEvent(event, name_check, now_unix_nanos, taken);
@@ -181,12 +193,10 @@ absl::Status RunState::TakeEvent(v1::Event& event, policy::NameCheck name_check,
   }
   const bool wanted = event.wants_decision();
   event.clear_wants_decision();
-  v1::EventRecord& record = taken.update.events.emplace_back().record;
-  *record.mutable_event() = std::move(event);
-  if (!decision.policies().empty()) {
-    v1::Decision& recorded = *record.mutable_decision();
-    recorded = decision;
-    for (v1::Checkpoint& save : *recorded.mutable_saves()) save.clear_policy_states();
+  if (decision.policies().empty() && event.staged_upload().empty()) {
+    taken.update.events.Add(0, event);
+  } else {
+    taken.update.events.Add({0, RecordOf(event, decision)});
   }
   if (wanted || !decision.policies().empty()) {
     taken.answers.push_back(std::move(decision));

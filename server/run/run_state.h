@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,8 +70,10 @@ class RunState {
     // LIMIT_EXCEEDED. Events before it were taken.
     absl::Status status;
   };
-  // Events of rank 0, in order. Those that are known already are passed over.
-  Taken Take(v1::EventBatch batch, policy::NameCheck name_check, int64_t now_unix_nanos);
+  // Events of rank 0, in order. Those that are known already are passed over. The others get the
+  // run's metric ids; `update` refers to them, and nobody may change them any more.
+  Taken Take(const std::shared_ptr<v1::EventBatch>& batch, policy::NameCheck name_check,
+             int64_t now_unix_nanos);
 
   struct OnDemand {
     storage::RunUpdate update;

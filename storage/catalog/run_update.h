@@ -7,6 +7,7 @@
 
 #include "ckpt/v1/records.pb.h"
 #include "ckpt/v1/resources.pb.h"
+#include "storage/history/recorded_events.h"
 
 namespace ckpt::storage {
 
@@ -21,19 +22,13 @@ struct RunSnapshot {
   std::vector<v1::Checkpoint> published;
 };
 
-// A recorded event and the rank it came from.
-struct EventRow {
-  int rank = 0;
-  v1::EventRecord record;
-};
-
 // Changes of one run, applied all or none. Ids are the decimal ids within the run.
 struct RunUpdate {
   std::string run;  // run id; created by its first `run_row`
   std::optional<v1::Run> run_row;
   std::optional<v1::RunProgress> progress;
   std::vector<v1::MetricName> new_metrics;   // added to the run's dictionary
-  std::vector<EventRow> events;              // keys are (rank, record.event.seq)
+  RecordedEvents events;                     // keys are (rank, event.seq)
   std::vector<v1::Checkpoint> opened_saves;  // pending rows to add
   std::vector<std::string> closed_saves;     // pending rows to remove: the save failed
   std::vector<v1::Checkpoint> committed;     // published checkpoints: step 5

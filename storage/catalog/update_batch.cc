@@ -73,7 +73,7 @@ absl::Status CheckUpdate(const RunUpdate& update) {
     return FieldInvalid("run.name", update.run_row->name(),
                         fmt::format("it must be '{}'", RunName(update.run)));
   }
-  for (const EventRow& event : update.events) {
+  for (const RecordedEvents::Row& event : update.events) {
     if (event.rank < 0) {
       return FieldInvalid("rank", std::to_string(event.rank), "it must not be negative");
     }

@@ -86,13 +86,13 @@ absl::StatusOr<std::optional<v1::EventRecord>> EventReader::Next() {
 
 }  // namespace
 
-void PutEventRows(std::string_view run, std::span<const EventRow> events, Batch& batch) {
-  std::string row;
-  for (const EventRow& event : events) {
-    const v1::EventRecord& record = event.record;
-    if (!record.has_decision() && record.event().staged_upload().empty()) continue;
-    record.SerializeToString(&row);
-    batch.PutUnseen(Table::kEvents, EventKey(run, event.rank, record.event().seq()), row);
+void PutEventRows(std::string_view run, const RecordedEvents& events, Batch& batch) {
+  std::string bytes;
+  for (const auto& [rank, event, record] : events) {
+    if (record == nullptr) continue;
+    if (!record->has_decision() && event->staged_upload().empty()) continue;
+    record->SerializeToString(&bytes);
+    batch.PutUnseen(Table::kEvents, EventKey(run, rank, event->seq()), bytes);
   }
 }
 

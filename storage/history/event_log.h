@@ -5,20 +5,19 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "ckpt/v1/records.pb.h"
 #include "storage/catalog/index_db.h"
 #include "storage/catalog/query.h"
-#include "storage/catalog/run_update.h"
+#include "storage/history/recorded_events.h"
 
 namespace ckpt::storage {
 
 // Adds the rows of those events that have one to a batch; a row of the same rank and sequence
 // number is replaced.
-void PutEventRows(std::string_view run, std::span<const EventRow> events, Batch& batch);
+void PutEventRows(std::string_view run, const RecordedEvents& events, Batch& batch);
 
 // By sequence number. PAGE_TOKEN_INVALID. The run exists.
 absl::StatusOr<EventPage> FindEvents(const ReadView& view, std::string_view run, int rank,

@@ -107,16 +107,16 @@ void RankWriter::Seal(const EventColumns& segment) {
 
 }  // namespace
 
-void HistoryWriter::Add(std::string_view run, std::span<const EventRow> events) {
+void HistoryWriter::Add(std::string_view run, const RecordedEvents& events) {
   EventColumns* columns = nullptr;
   int rank = -1;
-  for (const EventRow& row : events) {
+  for (const RecordedEvents::Row& row : events) {
     if (columns == nullptr || row.rank != rank) {
       rank = row.rank;
       columns = &added_[{std::string(run), static_cast<uint32_t>(rank)}];
     }
-    const auto seq = static_cast<int64_t>(row.record.event().seq());
-    if (columns->size() == 0 || seq > columns->seqs.back()) columns->Add(row.record.event());
+    const auto seq = static_cast<int64_t>(row.event->seq());
+    if (columns->size() == 0 || seq > columns->seqs.back()) columns->Add(*row.event);
   }
 }
 

@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "storage/catalog/index_db.h"
-#include "storage/catalog/run_update.h"
 #include "storage/history/event_columns.h"
+#include "storage/history/recorded_events.h"
 
 namespace ckpt::storage {
 
@@ -22,7 +21,7 @@ namespace ckpt::storage {
 class HistoryWriter {
  public:
   // Sequence numbers ascend; those that are recorded already are passed over.
-  void Add(std::string_view run, std::span<const EventRow> events);
+  void Add(std::string_view run, const RecordedEvents& events);
   bool empty() const { return added_.empty(); }
   // Puts the rows of all that was added into `batch`; the index holds what there was before it.
   // STORAGE_FAILED and INDEX_DAMAGED: the batch must be thrown away then.

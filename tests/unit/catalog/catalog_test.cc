@@ -50,9 +50,9 @@ TEST_F(CatalogTest, EverythingIsThereAfterReopening) {
   RunUpdate update = MakeRun("r");
   update.progress.emplace().set_epoch(4);
   update.new_metrics.emplace_back().set_name("loss");
-  EventRow& event = update.events.emplace_back();
-  event.rank = 1;
+  EventRow event{.rank = 1, .record = {}};
   event.record.mutable_event()->set_seq(5);
+  update.events.Add(event);
   update.opened_saves = {MakeCheckpoint("r", 9)};
   update.committed = {MakeCheckpoint("r", 1, {{"m", 1}}, {{"p", "a"}}),
                       MakeCheckpoint("r", 2, {{"m", 2}}, {{"p", "a"}}),

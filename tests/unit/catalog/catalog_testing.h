@@ -74,6 +74,12 @@ inline v1::Checkpoint MakeCheckpoint(std::string_view run, uint64_t id, const Me
   return checkpoint;
 }
 
+inline RecordedEvents Recorded(const std::vector<EventRow>& rows) {
+  RecordedEvents events;
+  for (const EventRow& row : rows) events.Add(row);
+  return events;
+}
+
 inline RunUpdate MakeRun(std::string_view run) {
   RunUpdate update;
   update.run = run;

@@ -42,9 +42,9 @@ class EventLogTest : public ::testing::Test {
 
   void Append(std::string_view run, const std::vector<EventRow>& events) {
     Batch batch = index_->NewBatch();
-    PutEventRows(run, events, batch);
+    PutEventRows(run, Recorded(events), batch);
     HistoryWriter history;
-    history.Add(run, events);
+    history.Add(run, Recorded(events));
     Must(history.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));
   }

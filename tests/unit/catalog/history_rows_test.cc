@@ -29,7 +29,7 @@ class HistoryRowsTest : public ::testing::Test {
       rows[i].record.mutable_event()->add_values(0.5);
     }
     HistoryWriter writer;
-    writer.Add("r", rows);
+    writer.Add("r", Recorded(rows));
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));

@@ -36,7 +36,7 @@ class HistoryWriterTest : public ::testing::Test {
   // Each list is written in one batch.
   void Write(const std::vector<std::vector<EventRow>>& updates, std::string_view run = "r") {
     HistoryWriter writer;
-    for (const auto& events : updates) writer.Add(run, events);
+    for (const auto& events : updates) writer.Add(run, Recorded(events));
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));
@@ -130,7 +130,7 @@ TEST_F(HistoryWriterTest, ReportsDamage) {
     batch.Put(Table::kHistory, key, kDamaged);
     Must(index_->Write(std::move(batch)));
     HistoryWriter writer;
-    writer.Add("r", Events(1001, 1100));
+    writer.Add("r", Recorded(Events(1001, 1100)));
     Batch next = index_->NewBatch();
     return ckpt::ReasonOf(writer.Write(index_->View(), next));
   };

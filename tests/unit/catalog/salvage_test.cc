@@ -29,7 +29,9 @@ class SalvageTest : public testing::Test {
     update.progress.emplace().set_last_checkpoint_id(3);
     update.new_metrics.emplace_back().set_name("loss");
     for (const uint64_t seq : {1, 2, 3}) {
-      update.events.emplace_back().record.mutable_event()->set_seq(seq);
+      EventRow event;
+      event.record.mutable_event()->set_seq(seq);
+      update.events.Add(std::move(event));
     }
     update.committed = {MakeCheckpoint("r", 1, {{"loss", 0.5}}, {{"p", "a"}}),
                         MakeCheckpoint("r", 2, {{"loss", 0.4}}, {{"p", "b"}}),
@@ -117,11 +119,12 @@ TEST_F(SalvageTest, EventsOfADamagedBlockAreLeftOutButForThoseWithRows) {
     RunUpdate update;
     update.run = "r";
     for (uint64_t seq = 4; seq < 2500; ++seq) {
-      v1::EventRecord& record = update.events.emplace_back().record;
+      v1::EventRecord record;
       record.mutable_event()->set_seq(seq);
       record.mutable_event()->add_metric_ids(0);
       record.mutable_event()->add_values(0.5);
       if (seq == 1500) record.mutable_decision()->set_seq(seq);
+      update.events.Add({0, std::move(record)});
     }
     Must(catalog->Apply({&update, 1}).status());
   }

@@ -60,7 +60,7 @@ class SeriesTest : public ::testing::Test {
     std::vector<EventRow> rows;
     for (int i = 0; i < count; ++i) rows.push_back(NextEvent());
     HistoryWriter writer;
-    writer.Add("r", rows);
+    writer.Add("r", Recorded(rows));
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));

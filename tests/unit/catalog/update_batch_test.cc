@@ -244,7 +244,8 @@ TEST_F(UpdateBatchTest, RefusesWhatNoRowCanBeMadeOf) {
                    with([](RunUpdate& u) { u.opened_saves = {MakeCheckpoint("q", 1)}; }), kField});
   cases.push_back({"closed", with([](RunUpdate& u) { u.closed_saves = {"x"}; }), kField});
   cases.push_back({"deleted", with([](RunUpdate& u) { u.deleted = {"latest"}; }), kField});
-  cases.push_back({"rank", with([](RunUpdate& u) { u.events.emplace_back().rank = -1; }), kField});
+  cases.push_back(
+      {"rank", with([](RunUpdate& u) { u.events.Add({.rank = -1, .record = {}}); }), kField});
   const RunUpdate good = Commit("r", {MakeCheckpoint("r", 7, {}, {{"p", "good"}})});
   for (const Case& test : cases) {
     const RunUpdate updates[] = {good, test.update};
@@ -264,7 +265,7 @@ TEST_F(UpdateBatchTest, DeletesARun) {
     RunUpdate update = MakeRun(run);
     update.progress.emplace().set_epoch(1);
     update.new_metrics.emplace_back().set_name("m");
-    update.events = {event};
+    update.events.Add(event);
     update.opened_saves = {MakeCheckpoint(run, 8), MakeCheckpoint(run, 9)};
     update.committed = {MakeCheckpoint(run, 1, {{"m", 1}}, {{"p", "a"}}),
                         MakeCheckpoint(run, 2, {{"m", 2}}, {{"p", "b"}})};

@@ -81,9 +81,10 @@ TEST_F(IndexWriterTest, EventsOfOneRunGoTogetherAndEachIsTold) {
       update.new_metrics.emplace_back().set_id(static_cast<uint32_t>(seq));
       update.new_metrics.back().set_name("metric " + std::to_string(seq));
       update.progress->add_durable_seqs(seq);
-      v1::Event& event = *update.events.emplace_back().record.mutable_event();
-      event.set_seq(seq);
-      event.set_kind(v1::Event::KIND_BATCH_END);
+      storage::EventRow row;
+      row.record.mutable_event()->set_seq(seq);
+      row.record.mutable_event()->set_kind(v1::Event::KIND_BATCH_END);
+      update.events.Add(std::move(row));
     }
   }
   // What is not events alone stays an update of its own.

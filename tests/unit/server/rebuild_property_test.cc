@@ -112,7 +112,8 @@ class History {
     now_ += 1'000'000'000;
     if (event.kind() == v1::Event::KIND_EPOCH_END) batch_ = 0;
     auto taken = state_->Take(
-        Batch({std::move(event)}), [](std::string_view) { return absl::OkStatus(); }, now_);
+        std::make_shared<v1::EventBatch>(Batch({std::move(event)})),
+        [](std::string_view) { return absl::OkStatus(); }, now_);
     ASSERT_OK(taken.status);
     Apply(taken.update);
     for (const v1::Checkpoint& save : taken.update.opened_saves) open_.push_back(save);
@@ -240,7 +241,8 @@ std::vector<std::string> NextDecisions(const CheckpointStore& store) {
     ++seq;
     for (v1::Event event : {batch_end, epoch_end}) {
       auto taken = state.Take(
-          Batch({std::move(event)}), [](std::string_view) { return absl::OkStatus(); }, 2);
+          std::make_shared<v1::EventBatch>(Batch({std::move(event)})),
+          [](std::string_view) { return absl::OkStatus(); }, 2);
       EXPECT_OK(taken.status);
       for (const v1::Decision& decision : taken.answers) {
         for (v1::PolicyDecision decided : decision.policies()) {

@@ -126,8 +126,8 @@ class RunActorTest : public testing::Test {
   }
   void Tell(const std::shared_ptr<RecordingSession>& session, v1::Event event,
             const std::string& metric = "loss") {
-    v1::EventBatch batch = Batch({std::move(event)});
-    batch.mutable_metrics(0)->set_name(metric);
+    auto batch = std::make_shared<v1::EventBatch>(Batch({std::move(event)}));
+    batch->mutable_metrics(0)->set_name(metric);
     actor_->TakeEvents(session, std::move(batch), [] {});
   }
   // Writes the only part of a save.
@@ -267,10 +267,12 @@ TEST_F(RunActorTest, ASlowDiskHoldsTheTrainerBack) {
   event.set_seq(event.seq() + 1);
   *next.add_events() = event;
   auto [read_next, first] = Awaitable<bool>();
-  actor_->TakeEvents(session, std::move(batch), [read_next = read_next] { read_next(true); });
+  actor_->TakeEvents(session, std::make_shared<v1::EventBatch>(std::move(batch)),
+                     [read_next = read_next] { read_next(true); });
   EXPECT_TRUE(first.get());
   auto [read_on, ready] = Awaitable<bool>();
-  actor_->TakeEvents(session, std::move(next), [read_on = read_on] { read_on(true); });
+  actor_->TakeEvents(session, std::make_shared<v1::EventBatch>(std::move(next)),
+                     [read_on = read_on] { read_on(true); });
   auto [done, refused] = Awaitable<absl::Status>();
   actor_->DeleteRun(done);  // its answer comes after the events have been looked at
   EXPECT_EQ(ReasonOf(refused.get()), v1::ERROR_REASON_RUN_IN_USE);

@@ -24,7 +24,7 @@ TEST_F(RunEventsTest, ASaveIsOpenedRecordedAndAnswered) {
   const auto taken = Take(state_, Batch({EpochEnd(1, 0, 0.5)}));
   ASSERT_TRUE(taken.status.ok()) << taken.status;
   ASSERT_THAT(taken.update.events, SizeIs(1));
-  EXPECT_EQ(taken.update.events[0].record.decision().saves_size(), 1);
+  EXPECT_EQ(taken.update.events.begin()->record->decision().saves_size(), 1);
   ASSERT_THAT(taken.update.opened_saves, SizeIs(1));
   const v1::Checkpoint& save = taken.update.opened_saves[0];
   EXPECT_EQ(save.name(), "runs/r/checkpoints/1");
@@ -43,7 +43,7 @@ TEST_F(RunEventsTest, KnownEventsArePassedOver) {
   const auto again = Take(state_, Batch({EpochEnd(1, 0, 0.1), EpochEnd(2, 1, 0.6)}));
   ASSERT_TRUE(again.status.ok());
   ASSERT_THAT(again.update.events, SizeIs(1));
-  EXPECT_EQ(again.update.events[0].record.event().seq(), 2u);
+  EXPECT_EQ(again.update.events.begin()->event->seq(), 2u);
   EXPECT_THAT(again.update.opened_saves, IsEmpty());
 }
 
@@ -141,7 +141,8 @@ TEST_F(RunEventsTest, MetricIdsAreTheRunsOwn) {
   batch.mutable_metrics(0)->set_id(3);
   const auto taken = Take(state_, batch);
   ASSERT_TRUE(taken.status.ok()) << taken.status;
-  EXPECT_THAT(taken.update.events.at(0).record.event().metric_ids(), ElementsAre(0u));
+  ASSERT_THAT(taken.update.events, SizeIs(1));
+  EXPECT_THAT(taken.update.events.begin()->event->metric_ids(), ElementsAre(0u));
 }
 
 TEST_F(RunEventsTest, NanAndInfinitiesAreTaken) {
@@ -194,7 +195,7 @@ TEST_F(RunEventsTest, WhatWasAnsweredBeforeStaysSkipped) {
 
 TEST_F(RunEventsTest, ABlockedNameIsAnErrorOfTheDecision) {
   const auto taken = state_.Take(
-      Batch({EpochEnd(1, 0, 0.5)}),
+      std::make_shared<v1::EventBatch>(Batch({EpochEnd(1, 0, 0.5)})),
       [](std::string_view path) { return PathBlocked(path, "a symbolic link is in the way"); }, 0);
   ASSERT_THAT(taken.answers, SizeIs(1));
   EXPECT_EQ(taken.answers[0].policies(0).action(), v1::PolicyDecision::ACTION_ERROR);

@@ -61,7 +61,8 @@ class RunFixture : public testing::Test {
 
   static RunState::Taken Take(RunState& state, const v1::EventBatch& batch) {
     return state.Take(
-        batch, [](std::string_view) { return absl::OkStatus(); }, 2'000'000'000);
+        std::make_shared<v1::EventBatch>(batch), [](std::string_view) { return absl::OkStatus(); },
+        2'000'000'000);
   }
 
   // What a new daemon would be given after `updates`.

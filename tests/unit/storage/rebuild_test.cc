@@ -117,10 +117,11 @@ TEST_F(RebuildTest, KeepsWhatOnlyTheOldIndexKnew) {
   update.new_metrics.emplace_back().set_id(1);
   update.new_metrics.back().set_name("loss");
   for (const uint32_t metric : {1u, 2u}) {
-    EventRow& row = update.events.emplace_back();
+    EventRow row;
     row.record.mutable_event()->set_seq(100 + metric);
     row.record.mutable_event()->add_metric_ids(metric);
     row.record.mutable_event()->add_values(0.5);
+    update.events.Add(std::move(row));
   }
   ASSERT_OK(store_->Apply({&update, 1}));
   ASSERT_OK(CreateRun("empty"));

@@ -49,7 +49,7 @@ void Trainer::AddEvent(RunUpdate& update, v1::EventRecord record) {
   record.mutable_event()->set_seq(seq);
   record.mutable_event()->set_kind(v1::Event::KIND_EPOCH_END);
   Note([&](ExpectedRun& run) { run.events[seq] = {Word::kAsked, record}; });
-  update.events.push_back({.rank = 0, .record = std::move(record)});
+  update.events.Add({.rank = 0, .record = std::move(record)});
 }
 
 absl::Status Trainer::CreateRun() {
@@ -89,8 +89,8 @@ absl::Status Trainer::Record(int count) {
   absl::Status status = Apply(*update);
   if (!status.ok()) return status;
   Note([&](ExpectedRun& run) {
-    for (const EventRow& row : update->events) {
-      run.events[row.record.event().seq()].first = Word::kGiven;
+    for (const RecordedEvents::Row& row : update->events) {
+      run.events[row.event->seq()].first = Word::kGiven;
     }
   });
   return status;
@@ -115,7 +115,7 @@ absl::Status Trainer::Decide(const SavePlan& plan) {
   if (!status.ok()) return status;
   Note([&](ExpectedRun& run) {
     run.saves[plan.id].decided = Word::kGiven;
-    run.events[update->events[0].record.event().seq()].first = Word::kGiven;
+    run.events[update->events.begin()->event->seq()].first = Word::kGiven;
   });
   return status;
 }
