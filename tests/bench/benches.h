@@ -33,5 +33,11 @@ std::vector<Result> BenchEvents(const Options& options);
 std::vector<Result> BenchHistory(const Options& options);
 // Time to a decision, beside an empty call: idle, and while a checkpoint is uploaded.
 std::vector<Result> BenchDecision(const Options& options);
+// Growth: events a second, CPU time and memory of the daemon, with more and more runs streaming;
+std::vector<Result> BenchScaleRuns(const Options& options);
+// points of a metric that has more and more of them;
+std::vector<Result> BenchScaleSeries(const Options& options);
+// best and list, of a run with more and more checkpoints.
+std::vector<Result> BenchScaleCheckpoints(const Options& options);
 
 }  // namespace ckpt::bench

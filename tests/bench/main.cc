@@ -1,6 +1,8 @@
 // ckptbench: how fast ckptd is, as ratios to baselines measured in the same run.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@ struct Bench {
   const char* name;
   const char* description;
   std::vector<Result> (*run)(const Options&);
+  bool scale = false;  // of --scale
 };
 
 constexpr Bench kBenches[] = {
@@ -32,16 +35,22 @@ constexpr Bench kBenches[] = {
     {"history", "The newest points of a metric, and what a point takes on the disk",
      ckpt::bench::BenchHistory},
     {"decision", "Time to a decision, idle and under load", ckpt::bench::BenchDecision},
+    {"scale-runs", "10 to 1,000 runs that stream", ckpt::bench::BenchScaleRuns, true},
+    {"scale-series", "10^4 to 10^7 points of a metric", ckpt::bench::BenchScaleSeries, true},
+    {"scale-checkpoints", "10^3 to 10^6 checkpoints of a run", ckpt::bench::BenchScaleCheckpoints,
+     true},
 };
 
-constexpr const char* kFooter = R"(Without a name, all of them. Examples:
+constexpr const char* kFooter =
+    R"(Without a name, all of them but scale-…; with --scale, those alone. Examples:
   ckptbench                      everything
+  ckptbench --scale              how it grows, in about ten minutes
   ckptbench --quick --json       a first look, for programs
   ckptbench upload --size 2048   one, with checkpoints of 2 GiB
 
 Exit codes: 0 every target reached, 1 one was missed or could not be measured, 2 wrong usage.)";
 
-// Sizes with which everything is measured in under two minutes.
+// Sizes with which everything, or all of --scale, is measured in under two minutes.
 void MakeQuick(Options& options) {
   options.bytes = 128LL << 20;
   options.pairs = 3;
@@ -49,14 +58,26 @@ void MakeQuick(Options& options) {
   options.decisions = 500;
   options.long_history = 1'000'000;
   options.large_bytes = 1LL << 30;
+  options.scale_points.pop_back();
+  options.scale_checkpoints.pop_back();
 }
 
-int Run(const std::vector<std::string>& names, const Options& options, bool json) {
+// What to measure: what is named, or else all that is of --scale or all that is not.
+std::vector<Bench> Chosen(const std::vector<std::string>& names, bool scale) {
+  std::vector<Bench> chosen;
+  std::copy_if(std::begin(kBenches), std::end(kBenches), std::back_inserter(chosen),
+               [&](const Bench& bench) {
+                 return names.empty()
+                            ? bench.scale == scale
+                            : std::find(names.begin(), names.end(), bench.name) != names.end();
+               });
+  return chosen;
+}
+
+int Run(const std::vector<Bench>& benches, const Options& options, bool json) {
   ckpt::bench::TouchMemory(3 * options.large_bytes);
   std::vector<Result> results;
-  for (const Bench& bench : kBenches) {
-    if (!names.empty() && std::find(names.begin(), names.end(), bench.name) == names.end())
-      continue;
+  for (const Bench& bench : benches) {
     std::fprintf(stderr, "%s …\n", bench.name);
     for (Result& result : bench.run(options)) results.push_back(std::move(result));
   }
@@ -80,7 +101,9 @@ int main(int argc, char** argv) {
   int pairs = 0;
   bool quick = false;
   bool json = false;
+  bool scale = false;
   app.add_flag("--quick", quick, "Small sizes and few rounds: all in under two minutes");
+  app.add_flag("--scale", scale, "How it grows; with --quick to 10^6 points, 10^5 checkpoints");
   app.add_flag("--json", json, "Print JSON");
   app.add_option("--size", size_mib, "MiB of a checkpoint (default 512)")
       ->check(CLI::Range(1, 16384));
@@ -107,5 +130,5 @@ int main(int argc, char** argv) {
   if (pairs > 0) options.pairs = pairs;
   std::vector<std::string> names;
   for (const CLI::App* chosen : app.get_subcommands()) names.push_back(chosen->get_name());
-  return Run(names, options, json);
+  return Run(Chosen(names, scale), options, json);
 }

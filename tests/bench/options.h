@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ckpt::bench {
 
@@ -16,6 +17,10 @@ struct Options {
   int64_t short_history = 10'000;     // of a run that has many, and of one that has few
   int64_t large_bytes = 2LL << 30;    // for `trainer`, and for `memory`: the large one,
   int64_t small_bytes = 64LL << 20;   // and the small one it is compared with
+  // For --scale, the smallest of each in front: runs, points of a metric, checkpoints of a run.
+  std::vector<int64_t> scale_runs = {10, 100, 1000};
+  std::vector<int64_t> scale_points = {10'000, 100'000, 1'000'000, 10'000'000};
+  std::vector<int64_t> scale_checkpoints = {1'000, 10'000, 100'000, 1'000'000};
 };
 
 }  // namespace ckpt::bench
