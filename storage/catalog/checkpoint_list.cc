@@ -1,6 +1,7 @@
 #include "storage/catalog/checkpoint_list.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,191 +11,110 @@
 #include "storage/catalog/fields.h"
 #include "storage/catalog/filter.h"
 #include "storage/catalog/key_encoding.h"
+#include "storage/catalog/list_walks.h"
+#include "storage/catalog/number_range.h"
 #include "storage/catalog/order.h"
 #include "storage/catalog/page_token.h"
-#include "storage/catalog/ranking.h"
-#include "storage/catalog/rows.h"
 
 namespace ckpt::storage {
 namespace {
 
-// Keeps the page: of all matching checkpoints after `position` that were offered, the first ones.
-class PageCollector {
- public:
-  PageCollector(const Filter& filter, const Order& order, std::string_view position, int page_size)
-      : filter_(filter), order_(order), position_(position), max_rows_(PageRows(page_size)) {}
+using Walks = std::vector<std::unique_ptr<Walk>>;
 
-  // False once a checkpoint was left out for want of room: those ordered after it will be, too.
-  bool Offer(std::string_view run, uint64_t id, v1::Checkpoint checkpoint) {
-    const CheckpointRow row{run, id, checkpoint};
-    if (!Matches(filter_, row)) return !more_;
-    std::string key = SortKey(order_, row);
-    if (key <= position_) return !more_;
-    if (more_ && entries_.front().key < key) return false;
-    checkpoint.clear_policy_states();
-    const size_t bytes = checkpoint.ByteSizeLong();
-    entries_.push_back({std::move(key), std::move(checkpoint), bytes});
-    std::push_heap(entries_.begin(), entries_.end());
-    bytes_ += bytes;
-    while (entries_.size() > max_rows_ || (bytes_ > kMaxPageBytes && entries_.size() > 1)) {
-      DropLast();
-    }
-    return !more_;
-  }
+constexpr double kExactIds = 1LL << 53;  // up to here a double is one id
 
-  CheckpointPage Take(Question question) {
-    std::sort_heap(entries_.begin(), entries_.end());
-    CheckpointPage page;
-    if (more_) page.next_page_token = MakePageToken(question, entries_.back().key);
-    for (Entry& entry : entries_) page.checkpoints.push_back(std::move(entry.checkpoint));
-    return page;
-  }
-
- private:
-  struct Entry {
-    std::string key;
-    v1::Checkpoint checkpoint;
-    size_t bytes;
-    bool operator<(const Entry& other) const { return key < other.key; }
-  };
-
-  void DropLast() {
-    std::pop_heap(entries_.begin(), entries_.end());
-    bytes_ -= entries_.back().bytes;
-    entries_.pop_back();
-    more_ = true;
-  }
-
-  const Filter& filter_;
-  const Order& order_;
-  const std::string_view position_;
-  const size_t max_rows_;
-  std::vector<Entry> entries_;  // a heap: the last of the page in front
-  size_t bytes_ = 0;
-  bool more_ = false;
-};
-
-struct DecodedRow {
-  std::string_view run;  // points into the cursor
-  uint64_t id;
-  v1::Checkpoint checkpoint;
-};
-
-absl::StatusOr<DecodedRow> Decode(const Cursor& cursor) {
-  const auto parts = SplitRunKey(cursor.key());
-  if (!parts.has_value() || parts->rest.size() != kU64Bytes) {
-    return DamagedRow(Table::kCheckpoints, cursor.key());
-  }
-  auto checkpoint = ParseRow<v1::Checkpoint>(Table::kCheckpoints, cursor.key(), cursor.value());
-  if (!checkpoint.ok()) return checkpoint.status();
-  return DecodedRow{parts->run, DecodeU64(parts->rest), *std::move(checkpoint)};
+// The id in the position of a list by id, which ends in the key of a row.
+std::optional<uint64_t> IdOf(std::string_view run, std::string_view position) {
+  if (position.size() < run.size() + 1 + kU64Bytes) return std::nullopt;
+  return DecodeU64(position.substr(position.size() - kU64Bytes));
 }
 
-// Offers the rows from the cursor on that `wanted` accepts, until the page is full if they come in
-// the order of the list.
-template <typename Wanted>
-absl::Status OfferRows(Cursor& cursor, void (Cursor::*advance)(), bool in_order,
-                       PageCollector& page, Wanted wanted) {
-  for (; cursor.Valid(); (cursor.*advance)()) {
-    absl::StatusOr<DecodedRow> row = Decode(cursor);
-    if (!row.ok()) return row.status();
-    if (!wanted(row->checkpoint)) continue;
-    if (!page.Offer(row->run, row->id, std::move(row->checkpoint)) && in_order) break;
+// Ids that the filter may accept.
+RowWalk::Ids IdsIn(const std::optional<NumberRange>& range) {
+  RowWalk::Ids ids;
+  if (!range.has_value()) return ids;
+  ids.first = static_cast<uint64_t>(std::clamp(range->low, 0.0, kExactIds));
+  if (range->high < kExactIds) ids.last = static_cast<uint64_t>(std::max(range->high, 0.0));
+  return ids;
+}
+
+const OrderTerm* OnlyTerm(const Order& order, FieldId field) {
+  return order.size() == 1 && order.front().field.field->id == field ? &order.front() : nullptr;
+}
+
+std::unique_ptr<Walk> WalkRows(const ReadView& view, std::string_view run, const Filter& filter,
+                               const Order& order, std::string_view position) {
+  RowWalk::Ids ids = IdsIn(RangeOf(filter, FieldId::kId));
+  if (order.empty()) {
+    ids.first = std::max(ids.first, IdOf(run, position).value_or(0));
+    return std::make_unique<RowWalk>(view, run, ids, RowWalk::Direction::kForward,
+                                     /*in_order=*/true);
   }
-  return cursor.status();
-}
-
-bool Always(const v1::Checkpoint& /*checkpoint*/) { return true; }
-
-std::string TablePrefix(std::string_view run) {
-  return run.empty() ? std::string() : RunPrefix(run);
-}
-
-// A list by run and id. The position is the key of a row.
-absl::Status ListForward(const ReadView& view, std::string_view run, std::string_view position,
-                         PageCollector& page) {
-  Cursor cursor = view.Scan(Table::kCheckpoints, TablePrefix(run));
-  cursor.Seek(position);
-  return OfferRows(cursor, &Cursor::Next, /*in_order=*/true, page, Always);
-}
-
-// A list of one run by id, the newest first. The position ends in the key of a row.
-absl::Status ListBackward(const ReadView& view, std::string_view run, std::string_view position,
-                          PageCollector& page) {
-  Cursor cursor = view.Scan(Table::kCheckpoints, RunPrefix(run));
-  const size_t row_key_bytes = run.size() + 1 + kU64Bytes;
-  if (position.size() < row_key_bytes) {
-    cursor.SeekToLast();
-  } else {
-    cursor.SeekForPrev(position.substr(position.size() - row_key_bytes));
+  const OrderTerm* by_id = OnlyTerm(order, FieldId::kId);
+  if (by_id == nullptr || !by_id->descending) {
+    return std::make_unique<RowWalk>(view, run, ids, RowWalk::Direction::kForward,
+                                     /*in_order=*/false);
   }
-  return OfferRows(cursor, &Cursor::Prev, /*in_order=*/true, page, Always);
+  ids.last = std::min(ids.last, IdOf(run, position).value_or(ids.last));
+  return std::make_unique<RowWalk>(view, run, ids, RowWalk::Direction::kBackward,
+                                   /*in_order=*/true);
 }
 
-// The ranked part of a list of one run by one metric. True if the page is full.
-absl::StatusOr<bool> OfferRanked(const ReadView& view, std::string_view run, RankingCursor& cursor,
-                                 PageCollector& page) {
-  for (; cursor.Valid(); cursor.Next()) {
-    const std::string key = CheckpointKey(run, cursor.id());
-    auto row = ReadRow<v1::Checkpoint>(view, Table::kCheckpoints, key);
-    if (!row.ok()) return row.status();
-    if (!row->has_value()) return DamagedRow(Table::kCheckpoints, key);
-    if (!page.Offer(run, cursor.id(), **std::move(row))) return true;
-  }
-  if (!cursor.status().ok()) return cursor.status();
-  return false;
-}
-
-// A list of one run by one metric: the ranking rows, then by id what has none.
-absl::Status ListByMetric(const ReadView& view, std::string_view run, const OrderTerm& term,
-                          std::string_view position, PageCollector& page) {
-  const std::string& metric = term.field.key;
-  NumberSortKey start;
+absl::StatusOr<std::unique_ptr<Walk>> WalkInOrderOf(const OrderTerm& term, const ReadView& view,
+                                                    std::string_view run, const Filter& filter,
+                                                    std::string_view position) {
+  MetricWalk::Path path = {.run = run,
+                           .metric = term.field.key,
+                           .descending = term.descending,
+                           .range = RangeOf(filter, FieldId::kMetrics, term.field.key),
+                           .in_order = true,
+                           .start = {}};
   if (!position.empty()) {
-    const auto parsed = ParseNumberSortKey(term, run, position);
-    if (!parsed.has_value()) return PageTokenInvalid();
-    start = *parsed;
+    path.start = ParseNumberSortKey(term, run, position);
+    if (!path.start.has_value()) return PageTokenInvalid();
   }
-  if (position.empty() || start.value.has_value()) {
-    RankingCursor cursor(view, run, metric, term.descending);
-    if (position.empty()) {
-      cursor.SeekToFirst();
-    } else {
-      cursor.Seek(*start.value, start.id);
-    }
-    const absl::StatusOr<bool> full = OfferRanked(view, run, cursor, page);
-    if (!full.ok() || *full) return full.status();
-    start.id = 0;
-  }
-  Cursor cursor = view.Scan(Table::kCheckpoints, RunPrefix(run));
-  cursor.Seek(CheckpointKey(run, start.id));
-  return OfferRows(cursor, &Cursor::Next, /*in_order=*/true, page,
-                   [&](const v1::Checkpoint& checkpoint) {
-                     const auto value = checkpoint.metrics().find(metric);
-                     return value == checkpoint.metrics().end() || !Ranks(value->second);
-                   });
+  return std::make_unique<MetricWalk>(view, path);
 }
 
-// Any other list.
-absl::Status ListSorted(const ReadView& view, std::string_view run, PageCollector& page) {
-  Cursor cursor = view.Scan(Table::kCheckpoints, TablePrefix(run));
-  cursor.SeekToFirst();
-  return OfferRows(cursor, &Cursor::Next, /*in_order=*/false, page, Always);
+// The ways that lead to all of a list, but for those that are never shorter than another.
+absl::StatusOr<Walks> WalksOf(const ReadView& view, std::string_view run, const Filter& filter,
+                              const Order& order, std::string_view position) {
+  Walks walks;
+  if (run.empty()) {
+    const bool in_order = order.empty();
+    walks.push_back(std::make_unique<RowWalk>(view, in_order ? position : "", in_order));
+    return walks;
+  }
+  const OrderTerm* by_metric = OnlyTerm(order, FieldId::kMetrics);
+  if (by_metric != nullptr) {
+    auto walk = WalkInOrderOf(*by_metric, view, run, filter, position);
+    if (!walk.ok()) return walk.status();
+    walks.push_back(*std::move(walk));
+  }
+  if (by_metric == nullptr || RangeOf(filter, FieldId::kId).has_value()) {
+    walks.push_back(WalkRows(view, run, filter, order, position));
+  }
+  const FieldRef* ranged = RangedMetric(filter);
+  if (ranged != nullptr && (by_metric == nullptr || by_metric->field.key != ranged->key)) {
+    const MetricWalk::Path path = {.run = run,
+                                   .metric = ranged->key,
+                                   .range = RangeOf(filter, FieldId::kMetrics, ranged->key)};
+    walks.push_back(std::make_unique<MetricWalk>(view, path));
+  }
+  return walks;
 }
 
-absl::Status List(const ReadView& view, std::string_view run, const Order& order,
-                  std::string_view position, PageCollector& page) {
-  if (order.empty()) return ListForward(view, run, position, page);
-  if (order.size() == 1 && !run.empty()) {
-    const OrderTerm& term = order.front();
-    if (term.field.field->id == FieldId::kMetrics) {
-      return ListByMetric(view, run, term, position, page);
-    }
-    if (term.field.field->id == FieldId::kId && term.descending) {
-      return ListBackward(view, run, position, page);
+// Goes all ways in turn, step by step, until the first of them has come to its end: nobody knows
+// beforehand which is the shortest.
+absl::StatusOr<PageCollector> FirstToEnd(const Walks& walks, const PageCollector& empty_page) {
+  std::vector<PageCollector> pages(walks.size(), empty_page);
+  while (true) {
+    for (size_t i = 0; i < walks.size(); ++i) {
+      const absl::StatusOr<bool> goes_on = walks[i]->Step(pages[i]);
+      if (!goes_on.ok()) return goes_on.status();
+      if (!*goes_on) return std::move(pages[i]);
     }
   }
-  return ListSorted(view, run, page);
 }
 
 }  // namespace
@@ -212,9 +132,11 @@ absl::StatusOr<CheckpointPage> FindCheckpoints(const ReadView& view, const Check
   const Question question = {"checkpoints", query.run, query.filter, query.order_by};
   const absl::StatusOr<std::string> position = ReadPageToken(question, query.page_token);
   if (!position.ok()) return position.status();
-  PageCollector page(*filter, *order, *position, query.page_size);
-  if (absl::Status s = List(view, query.run, *order, *position, page); !s.ok()) return s;
-  return page.Take(question);
+  const absl::StatusOr<Walks> walks = WalksOf(view, query.run, *filter, *order, *position);
+  if (!walks.ok()) return walks.status();
+  auto page = FirstToEnd(*walks, PageCollector(*filter, *order, *position, query.page_size));
+  if (!page.ok()) return page.status();
+  return page->Take(question);
 }
 
 }  // namespace ckpt::storage

@@ -11,35 +11,51 @@ namespace {
 
 constexpr int kLimit = 20;
 
-// `ckptctl best RUN` or `ckptctl list RUN --limit 20`, with more flags.
+absl::Status List(Client& client, const std::string& run, const std::string& filter,
+                  const std::string& order_by) {
+  int found = 0;
+  absl::Status status = client.ListCheckpoints(
+      run, filter, order_by, kLimit, [&](const v1::Checkpoint&) { return ++found < kLimit; });
+  if (status.ok() && found == 0) Fail("a list is empty");
+  return status;
+}
+
+// Asked of a run with so many checkpoints.
 struct Question {
-  const char* name;
-  bool best;
-  const char* metric_or_filter;
-  const char* policy_or_order;
+  const char* name;  // of the command, but for "--limit 20"
+  absl::Status (*ask)(Client& client, const std::string& run, int64_t count);
 };
 constexpr Question kQuestions[] = {
-    {"best", true, "", ""},
-    {"best --metric", true, "accuracy", ""},
-    {"list", false, "", ""},
-    {"list by id desc", false, "", "id desc"},
-    {"list by metric", false, "", "metrics.loss"},
+    {"best", [](Client& client, const std::string& run,
+                int64_t) { return client.GetBest(run, "", "", "").status(); }},
+    {"best --metric", [](Client& client, const std::string& run,
+                         int64_t) { return client.GetBest(run, "accuracy", "", "").status(); }},
+    {"list",
+     [](Client& client, const std::string& run, int64_t) { return List(client, run, "", ""); }},
+    {"list by id desc", [](Client& client, const std::string& run,
+                           int64_t) { return List(client, run, "", "id desc"); }},
+    {"list by metric", [](Client& client, const std::string& run,
+                          int64_t) { return List(client, run, "", "metrics.loss"); }},
+    // A filter that accepts the newest, and one that accepts forty here and there.
+    {"list id >",
+     [](Client& client, const std::string& run, int64_t count) {
+       return List(client, run, fmt::format("id > {}", count - kLimit), "");
+     }},
+    {"list metric >",
+     [](Client& client, const std::string& run, int64_t count) {
+       const double share = 2.0 * kLimit / static_cast<double>(count);
+       return List(client, run, fmt::format("metrics.accuracy > {}", 1 - share), "");
+     }},
 };
 
 std::string RunOf(int64_t checkpoints) { return fmt::format("stored-{}", checkpoints); }
 
 // Milliseconds for an answer.
-double Ask(Client& client, const std::string& run, const Question& question) {
+double Ask(Client& client, const Question& question, int64_t count) {
   const double begin = Now();
-  int found = 0;
-  const absl::Status status =
-      question.best
-          ? client.GetBest(run, question.metric_or_filter, "", question.policy_or_order).status()
-          : client.ListCheckpoints(run, question.metric_or_filter, question.policy_or_order, kLimit,
-                                   [&](const v1::Checkpoint&) { return ++found < kLimit; });
+  const absl::Status status = question.ask(client, RunOf(count), count);
   const double milliseconds = 1e3 * (Now() - begin);
   if (!status.ok()) Fail("the checkpoints cannot be read: " + status.ToString());
-  if (!question.best && found == 0) Fail("a list is empty");
   return milliseconds;
 }
 
@@ -58,7 +74,7 @@ std::vector<Result> BenchScaleCheckpoints(const Options& options) {
     const Growth growth = {.name = question.name,
                            .what = fmt::format("{}, of", question.name),
                            .sizes = options.scale_checkpoints};
-    const auto ask = [&](int64_t count) { return Ask(client, RunOf(count), question); };
+    const auto ask = [&](int64_t count) { return Ask(client, question, count); };
     for (Result& result : MeasureGrowth(options, growth, ask)) results.push_back(std::move(result));
   }
   return results;

@@ -260,6 +260,67 @@ TEST_F(CheckpointListTest, EveryOrderAgreesWithASort) {
   }
 }
 
+// What a filter accepts, as the contract says it.
+struct NamedFilter {
+  const char* filter;
+  std::function<bool(double id, std::optional<double> m, double epoch)> accepts;
+};
+
+// Bounds of ids and metrics decide where a list looks, and must not decide what it finds.
+TEST_F(CheckpointListTest, EveryFilterAgreesWithAScan) {
+  using M = std::optional<double>;
+  const NamedFilter kFilters[] = {
+      {"id > 10 AND id <= 20", [](double id, M, double) { return id > 10 && id <= 20; }},
+      {"id = 7", [](double id, M, double) { return id == 7; }},
+      {"id >= 6.5 AND id < 9.5", [](double id, M, double) { return id >= 6.5 && id < 9.5; }},
+      {"id > 1e300", [](double, M, double) { return false; }},
+      {"id < 0", [](double, M, double) { return false; }},
+      {"id >= -inf", [](double, M, double) { return true; }},
+      {"id != 3", [](double id, M, double) { return id != 3; }},
+      {"metrics.m < 1", [](double, M m, double) { return m < 1 && m.has_value(); }},
+      {"metrics.m <= 0", [](double, M m, double) { return m <= 0 && m.has_value(); }},
+      {"metrics.m >= 2.5", [](double, M m, double) { return m >= 2.5; }},
+      {"metrics.m = -0.0", [](double, M m, double) { return m == 0.0; }},
+      {"metrics.m > inf", [](double, M, double) { return false; }},
+      {"metrics.m <= -inf", [](double, M m, double) { return m == -INFINITY; }},
+      {"metrics.m > 0 AND metrics.m < 2", [](double, M m, double) { return m > 0 && m < 2; }},
+      {"metrics.m > 2 AND metrics.m < 0", [](double, M, double) { return false; }},
+      {"metrics.none > 0", [](double, M, double) { return false; }},
+      {"epoch = 1 AND metrics.m < 2 AND id > 20",
+       [](double id, M m, double epoch) {
+         return epoch == 1 && m.has_value() && m < 2 && id > 20;
+       }},
+  };
+  std::mt19937 random(11);
+  std::vector<v1::Checkpoint> all;
+  for (uint64_t id = 1; id <= 60; ++id) all.push_back(RandomCheckpoint(random, id));
+  Add("r", all);
+  for (const NamedOrder& order : Orders()) {
+    for (const NamedFilter& filter : kFilters) {
+      std::vector<v1::Checkpoint> expected = all;
+      std::erase_if(expected, [&](const v1::Checkpoint& checkpoint) {
+        return !filter.accepts(std::stod(IdOf(checkpoint)), MetricOf(checkpoint, "m"),
+                               double(checkpoint.epoch()));
+      });
+      std::sort(expected.begin(), expected.end(),
+                [&](const auto& a, const auto& b) { return Before(order, a, b); });
+      for (const int page_size : {1, 3, 100}) {
+        EXPECT_EQ(Ids(order.order_by, filter.filter, page_size), IdsOf(expected))
+            << filter.filter << " by " << order.order_by;
+      }
+    }
+  }
+  // NaN is asked for by name, and is in no range.
+  const auto nan = std::count_if(all.begin(), all.end(), [](const v1::Checkpoint& checkpoint) {
+    const auto value = checkpoint.metrics().find("m");
+    return value != checkpoint.metrics().end() && std::isnan(value->second);
+  });
+  ASSERT_GT(nan, 0);
+  for (const NamedOrder& order : Orders()) {
+    EXPECT_EQ(std::ssize(Ids(order.order_by, "metrics.m = nan")), nan) << order.order_by;
+  }
+}
+
 // Checkpoints come and go between the pages: what stayed is listed once, in order.
 TEST_F(CheckpointListTest, PagesSurviveChangesBetweenThem) {
   std::mt19937 random(9);
@@ -327,6 +388,44 @@ TEST_F(CheckpointListTest, ReadsNoMoreThanThePage) {
   EXPECT_EQ(IdOf(Must(catalog_->GetLatest("r"))), "30");
   for (const char* order_by : {"epoch", "metrics.m, id"}) {
     EXPECT_EQ(ReasonOf(page(order_by)), v1::ERROR_REASON_INDEX_DAMAGED) << order_by;
+  }
+}
+
+// As above, with bounds in the filter: what is beyond them, or past the page, is not read.
+TEST_F(CheckpointListTest, ReadsNoMoreThanTheFilterLeaves) {
+  std::vector<v1::Checkpoint> checkpoints;
+  for (uint64_t id = 1; id <= 40; ++id) {
+    checkpoints.push_back(MakeCheckpoint("r", id, {{"m", std::abs(20.5 - double(id))}}));
+  }
+  Add("r", std::move(checkpoints));
+  catalog_.reset();
+  for (const uint64_t id : {12, 29}) {
+    WriteRow(dir_, Table::kCheckpoints, CheckpointKey("r", id), kDamaged);
+  }
+  catalog_ = Must(Catalog::Open(dir_.options()));
+  const struct {
+    const char* filter;
+    const char* order_by;
+    std::vector<std::string> ids;
+  } kCases[] = {
+      {"id > 36", "", {"37", "38", "39", "40"}},
+      {"id >= 37", "id desc", {"40", "39", "38", "37"}},
+      {"id <= 3", "id desc", {"3", "2", "1"}},
+      {"id <= 3", "epoch", {"1", "2", "3"}},
+      {"id >= 38", "metrics.m", {"38", "39", "40"}},
+      {"metrics.m < 2", "", {"19", "20", "21", "22"}},
+      {"metrics.m < 2", "id desc", {"22", "21", "20", "19"}},
+      {"metrics.m < 2", "epoch", {"19", "20", "21", "22"}},
+      {"metrics.m < 1", "metrics.m", {"20", "21"}},
+      {"metrics.m > 18.6", "metrics.m desc", {"1", "40"}},
+      {"metrics.m >= 18.5", "metrics.m", {"2", "39", "1", "40"}},
+      {"metrics.m < 3 AND metrics.m > 1 AND id > 20", "", {"22", "23"}},
+  };
+  for (const auto& c : kCases) {
+    const auto page = catalog_->ListCheckpoints(
+        {.run = "r", .page_size = 4, .filter = c.filter, .order_by = c.order_by});
+    ASSERT_TRUE(page.ok()) << c.filter << " by " << c.order_by << ": " << page.status();
+    EXPECT_EQ(IdsOf(page->checkpoints), c.ids) << c.filter << " by " << c.order_by;
   }
 }
 
