@@ -122,6 +122,25 @@ class Loops(DaemonTestCase):
         best.load_into(other[0])
         self.assertFalse(torch.equal(other[0][0].weight, model[0].weight))
 
+    def test_a_snapshot_in_memory_is_gone_on_from(self) -> None:
+        server = self.daemon.server
+        model, optimizer, scheduler = training(1)
+        memory = ckptd.StorageOptions(placement="memory")
+        rescue = ckptd.CheckpointPolicy("rescue", "rescue-{batch}", save_freq=1, options=memory)
+        with ckptd.Run("r", policies=[rescue], server=server) as run:
+            for batch in range(3):
+                step(model, optimizer, scheduler)
+                save_state(run, model, optimizer, batch=batch)
+            run.flush()
+            self.assertEqual(self.daemon.files("r"), {})
+            self.daemon.stop()
+            self.daemon.start()
+        self.assertEqual(list(self.daemon.files("r")), ["rescue-3"])
+        other, other_optimizer, _ = training(2)
+        loaded = load_state("r", other, other_optimizer, server=server)
+        assert loaded is not None
+        self.assertEqual(state(other, other_optimizer), state(model, optimizer))
+
     def test_unserialisable_state_fails_the_save_alone(self) -> None:
         class Odd:
             def state_dict(self) -> dict[str, Any]:

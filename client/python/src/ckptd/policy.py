@@ -16,8 +16,8 @@ class StorageOptions:
 
     projection: str = "link"  # or "reflink", "copy"
     acknowledge: str = "visible"  # or "durable"
-    placement: str = "disk"  # the daemon refuses "memory" from this client
-    snapshots: int = 0  # of placement "memory"
+    placement: str = "disk"  # or "memory": snapshots that become checkpoints only at need
+    snapshots: int = 0  # of placement "memory": how many are kept; 0 means 1
 
     def to_message(self) -> v1.StorageOptions:
         """Errors: ValueError for a word that is not in the contract."""

@@ -34,7 +34,8 @@ from ckptd.internal.late_decisions import LateDecisions, Moment
 from ckptd.internal.local_link import LocalLinks
 from ckptd.internal.metric_values import Number, to_numbers
 from ckptd.internal.parts import Parts, Snapshot
-from ckptd.internal.slots import SlotPool
+from ckptd.internal.slots import CAN_BE_SHARED, SlotPool
+from ckptd.internal.snapshots import is_in_memory
 from ckptd.internal.train_session import Ask, SessionOptions, TrainSession
 from ckptd.internal.uploader import OnCommitted, Uploader, UploaderOptions
 from ckptd.internal.words import has_words, print_decision, print_notice
@@ -160,6 +161,10 @@ class Run:
             start=_STARTS[start],
             resumed_from="" if resumed_from is None else str(resumed_from),
             client=f"ckptd-python {__version__} (pid {self._process})",
+            holds_snapshots=shared_memory and CAN_BE_SHARED,
+        )
+        self._links = (
+            LocalLinks(lambda: self._session.welcome, hello.client) if shared_memory else None
         )
         self._control = make_channel(self._server, bulk=False)
         self._bulk = make_channel(self._server, bulk=True)
@@ -171,9 +176,7 @@ class Run:
                 patience=max(reconnect_timeout, _PATIENCE),
                 abandon=lambda save, why: self._session.abandon(save, why),
                 on_committed=on_committed,
-                links=LocalLinks(lambda: self._session.welcome, hello.client)
-                if shared_memory
-                else None,
+                links=self._links,
             ),
         )
         self._session = TrainSession(
@@ -354,6 +357,8 @@ class Run:
                 raise
             return
         welcome = self._session.welcome
+        if self._links is not None and any(map(is_in_memory, self.info.policies)):
+            self._links.required()  # at once, rather than at each save
         warning = skew_warning(self._server, welcome.server_version if welcome else "")
         if warning:
             self._notify(warning)
@@ -397,7 +402,7 @@ class Run:
         if has_words(decision):
             self._print(decision)
         for save in decision.saves:
-            if not self._uploader.await_slot(self._waits_when_busy):
+            if not self._uploader.await_slot(save.name, self._waits_when_busy):
                 self._uploader.skip(save.name, "the uploads before it were still on their way")
                 continue
             try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from ckptd import v1
-from ckptd.internal.local_link import LocalLinks, SlotRefusedError
+from ckptd.errors import make_error
+from ckptd.internal.local_link import LocalLink, LocalLinks, SlotRefusedError
 from ckptd.internal.part_upload import PartUpload
 from ckptd.internal.parts import Part, Snapshot
 
@@ -17,12 +18,19 @@ class HandOver:
     """Used by one thread at a time; `cancel` may come from any."""
 
     def __init__(
-        self, start: v1.UploadStart, snapshot: Snapshot, part: Part, links: Optional[LocalLinks]
+        self,
+        start: v1.UploadStart,
+        snapshot: Snapshot,
+        part: Part,
+        links: Optional[LocalLinks],
+        in_memory: bool,
     ) -> None:
+        """in_memory: it is to stay in shared memory, and so cannot go by gRPC."""
         self._start = start
         self._snapshot = snapshot
         self._part = part
         self._links = links
+        self._in_memory = in_memory
         self._upload = PartUpload(start, part.view)
 
     def attempt(
@@ -30,13 +38,16 @@ class HandOver:
     ) -> v1.UploadFinished:
         """`begun` is called when every thread is there that this attempt needs. Errors: those of
         WeightService.Upload."""
-        link = self._links.current() if self._links is not None else None
+        link = self._link()
         if link is not None and self._in_slot():
             assert self._part.slot is not None
             try:
                 link.make_known(self._part.slot)
-            except SlotRefusedError:
-                pass
+            except SlotRefusedError as refused:
+                if self._in_memory:
+                    message = f"a snapshot in memory takes a slot of its own: {refused}"
+                    reason = "SHARED_MEMORY_REQUIRED"
+                    raise make_error("FAILED_PRECONDITION", message, reason=reason) from None
             else:
                 begun()
                 return link.submit(self._part.slot, self._start)
@@ -50,8 +61,14 @@ class HandOver:
         """Whether the daemon has taken bytes since the last call."""
         return self._upload.take_progress()
 
+    def _link(self) -> Optional[LocalLink]:
+        if self._links is None:
+            return None
+        return self._links.required() if self._in_memory else self._links.current()
+
     def _in_slot(self) -> bool:
         part = self._part
-        if part.slot is None and part.view.nbytes >= _LEAST_BYTES_TO_MOVE:
+        moves = self._in_memory or part.view.nbytes >= _LEAST_BYTES_TO_MOVE
+        if part.slot is None and moves:
             self._snapshot.move_into_slot(part)
         return part.slot is not None and part.slot.fd is not None

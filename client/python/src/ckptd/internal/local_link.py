@@ -180,25 +180,47 @@ class LocalLinks:
         self._lock = threading.Lock()
         self._link: Optional[LocalLink] = None
         self._token = b""  # of _link, or of a daemon that could not be reached
+        self._reached = False  # at some time, this daemon or the one before it
+        self._why = ""  # the last connection could not be made
 
     def current(self) -> Optional[LocalLink]:
         welcome = self._welcome()
         if welcome is None or not welcome.local_socket:
             return None
         with self._lock:
-            if welcome.local_token != self._token:
+            is_new = welcome.local_token != self._token
+            if is_new or (self._link is not None and self._link.lost):
                 self._drop()
                 self._token = welcome.local_token
-                # On another host, or in another container, gRPC will do.
-                with contextlib.suppress(OSError, Error):
-                    self._link = LocalLink(welcome.local_socket, self._token, self._client)
-            elif self._link is not None and self._link.lost:
-                self._drop()
+                self._connect(welcome.local_socket)
             return self._link
+
+    def required(self) -> LocalLink:
+        """For what can go no other way. Errors: UnavailableError: a daemon was reached, and may be
+        again; SHARED_MEMORY_REQUIRED: none was."""
+        link = self.current()
+        if link is not None:
+            return link
+        with self._lock:
+            if self._reached:
+                raise make_error("UNAVAILABLE", f"no shared memory meanwhile: {self._why}")
+            raise make_error(
+                "FAILED_PRECONDITION",
+                "a snapshot in memory (PLACEMENT_MEMORY) takes a trainer on the daemon's host, and"
+                f" the socket for shared memory cannot be reached from here: {self._why}",
+                reason="SHARED_MEMORY_REQUIRED",
+            )
 
     def close(self) -> None:
         with self._lock:
             self._drop()
+
+    def _connect(self, path: str) -> None:
+        try:
+            self._link = LocalLink(path, self._token, self._client)
+            self._reached = True
+        except (OSError, Error) as error:  # on another host, or in another container
+            self._why = f"{path}: {error}"
 
     def _drop(self) -> None:
         if self._link is not None:

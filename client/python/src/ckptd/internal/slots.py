@@ -25,6 +25,9 @@ _MAP_POPULATE = 0x8000
 _ADD_SEALS = 1033
 _SEAL_SHRINK_AND_GROW = 0x2 | 0x4
 
+# Whether a daemon could map it.
+CAN_BE_SHARED = hasattr(os, "memfd_create")
+
 _numbers = itertools.count(1)
 
 
@@ -76,7 +79,7 @@ class Slot:
 
 
 def _memory_file(size: int) -> Optional[int]:
-    if not hasattr(os, "memfd_create"):
+    if not CAN_BE_SHARED:
         return None
     fd = os.memfd_create("ckptd-slot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:

@@ -47,6 +47,12 @@ class SaveListener(Protocol):
         """Names of the saves whose outcome has not come, at most 1,024: a new stream asks for
         them."""
 
+    def on_welcomed(self, open_saves: list[str]) -> None:
+        """The stream is new. Of these saves the daemon may not have the bytes any more."""
+
+    def on_lost(self, why: Error) -> None:
+        """There will be no other stream: outcomes that have not come will not come any more."""
+
 
 @dataclass(frozen=True)
 class SessionOptions:
@@ -266,7 +272,10 @@ class TrainSession:
                 if self._stopping or self._closing:
                     break
         with self._changed:
+            failure = self._failure
             self._changed.notify_all()
+        if failure is not None:
+            self._saves.on_lost(failure)
 
     def _run_stream(self) -> Error:
         stream = _Stream()
@@ -367,6 +376,7 @@ class TrainSession:
             self._last_error = None
             stream.welcomed = True
             self._changed.notify_all()
+        self._saves.on_welcomed([save.name for save in welcome.open_saves])
         if self._lost_announced:  # whoever hears of it may report events at once
             self._lost_announced = False
             self._options.notify(f"ckptd at {self._options.server} answers")

@@ -1,7 +1,9 @@
 """The saves that this process owes the daemon, and the threads that deliver them.
 
 A save is decided, then on its way, then ended: committed or failed. Decided saves wait for the
-thread of the events; those on their way are bounded by max_uploads.
+thread of the events; those on their way are bounded by max_uploads. A snapshot in memory
+(PLACEMENT_MEMORY) is held between being on its way and its end: the daemon has it, in slots that
+are its own until then, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ckptd.internal.backoff import Retry
 from ckptd.internal.hand_over import HandOver
 from ckptd.internal.local_link import LocalLinks
 from ckptd.internal.parts import Snapshot
+from ckptd.internal.snapshots import is_in_memory
 
 _MAX_FAILURES_KEPT = 64
 _MAX_AWAITED = 1024  # of Hello.awaited_saves
@@ -53,6 +56,8 @@ class _Save:
         self.outcome: Optional[v1.SaveOutcome] = None
         self.upload: Optional[HandOver] = None
         self.begun = False  # has every thread it needs, unless an attempt fails
+        self.in_memory = any(map(is_in_memory, checkpoint.placements))
+        self.held = False
 
 
 class Uploader:
@@ -68,6 +73,8 @@ class Uploader:
         self._on_their_way = 0  # queued or with a thread
         self._failures: list[Error] = []
         self._more_failures = 0  # beyond those kept
+        self._kept: dict[str, int] = {}  # snapshots in memory, by policy
+        self._lost: Optional[Error] = None  # why no outcome will come any more
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
@@ -86,13 +93,24 @@ class Uploader:
 
     # ---- The side of the events.
 
-    def await_slot(self, wait: bool = True) -> bool:
-        """Whether another save can be on its way; waits until it can, if `wait`."""
+    def await_slot(self, save: str, wait: bool = True) -> bool:
+        """Whether a decided save can be on its way; waits until it can, if `wait`."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._stopping or self._on_their_way < self._options.max_uploads,
+                lambda: self._stopping or self._lost is not None or self._has_slot(save),
                 None if wait else 0,
             )
+
+    def _has_slot(self, save: str) -> bool:
+        """Needs the lock. Beside the snapshots in memory that are kept there is one that is being
+        handed over, so that memory for these is enough."""
+        if self._on_their_way >= self._options.max_uploads:
+            return False
+        found = self._saves.get(save)
+        if found is None or not found.in_memory:
+            return True
+        taken = sum(s.in_memory and s.snapshot is not None for s in self._saves.values())
+        return taken <= sum(self._kept.values())
 
     def upload(self, save: str, snapshot: Snapshot) -> None:
         """Puts a decided save on its way. Takes `snapshot` over. Where no thread can be started at
@@ -136,7 +154,8 @@ class Uploader:
     def on_their_way(self) -> list[str]:
         """What would be lost now, for people."""
         with self._changed:
-            return [save.label for save in self._saves.values() if save.snapshot is not None]
+            saves = self._saves.values()
+            return [save.label for save in saves if save.snapshot is not None and not save.held]
 
     def take_failures(self) -> Optional[SaveError]:
         """Every save that failed since the last call, as one error."""
@@ -157,6 +176,8 @@ class Uploader:
 
     def on_decided(self, save: v1.Checkpoint) -> None:
         with self._changed:
+            for placement in filter(is_in_memory, save.placements):
+                self._kept[placement.policy] = max(1, placement.options.snapshots)
             self._saves.setdefault(save.name, _Save(save))
 
     def owes(self, save: str) -> bool:
@@ -169,8 +190,37 @@ class Uploader:
             if found is None:
                 return
             found.outcome = outcome
-            if not outcome.HasField("checkpoint") and found.upload is not None:
+            if found.held:
+                self._end_held(found, outcome)
+            elif not outcome.HasField("checkpoint") and found.upload is not None:
                 found.upload.cancel()
+            self._changed.notify_all()
+
+    def _end_held(self, save: _Save, outcome: v1.SaveOutcome) -> None:
+        """Needs the lock."""
+        if outcome.HasField("checkpoint"):
+            self._deliver_again(save)
+            return
+        self._remember(save, _failure(outcome))
+        self._forget(save)
+
+    def on_welcomed(self, open_saves: list[str]) -> None:
+        with self._changed:
+            for name in open_saves:
+                save = self._saves.get(name)
+                if save is not None and save.held:
+                    self._deliver_again(save)
+            self._changed.notify_all()
+
+    def _deliver_again(self, save: _Save) -> None:
+        """Needs the lock. The thread that delivered it before, or another one, is there."""
+        save.held = False
+        self._queue.append(save)
+        self._on_their_way += 1
+
+    def on_lost(self, why: Error) -> None:
+        with self._changed:
+            self._lost = why
             self._changed.notify_all()
 
     def awaited(self) -> list[str]:
@@ -189,7 +239,8 @@ class Uploader:
                 save = self._queue.popleft()
             failure: Optional[Error] = None
             try:
-                self._deliver(save)
+                if self._deliver(save):
+                    continue
             except Error as error:
                 failure = error
             except Exception as error:  # a bug of ours, or of on_committed, must not hang a flush
@@ -214,12 +265,19 @@ class Uploader:
         with self._changed:
             self._on_their_way -= 1
             save.begun = True
-            self._saves.pop(save.name, None)
-            if save.snapshot is not None:
-                save.snapshot.release()
+            self._forget(save)
             self._changed.notify_all()
 
+    def _forget(self, save: _Save) -> None:
+        """Needs the lock. Its slots are free for the next one."""
+        self._saves.pop(save.name, None)
+        if save.snapshot is not None:
+            save.snapshot.release()
+
     def _remember(self, save: _Save, failure: Error) -> None:
+        # A daemon that was away when it dropped a snapshot knows only that it is gone.
+        if save.in_memory and failure.reason in ("SNAPSHOT_DROPPED", "SAVE_NOT_OPEN"):
+            return
         if len(self._failures) == _MAX_FAILURES_KEPT:
             self._more_failures += 1
             return
@@ -232,22 +290,39 @@ class Uploader:
             )
         )
 
-    def _deliver(self, save: _Save) -> None:
-        """Returns when the save is committed and on_committed is done."""
+    def _deliver(self, save: _Save) -> bool:
+        """Returns when the save is committed and on_committed is done, or, with True, when the
+        daemon holds it."""
         assert save.snapshot is not None
         try:
-            committed = self._upload_parts(save, save.snapshot)
+            committed = self._ended(save) or self._upload_parts(save, save.snapshot)
         except Error:
-            with self._changed:
-                outcome = save.outcome
-            if outcome is None:
+            committed = self._ended(save)
+            if committed is None:
                 raise
-            committed = _committed(outcome)
         if committed is None:
+            if save.in_memory and self._hold(save):
+                return True
             committed = self._await_outcome(save)
         save.checkpoint = committed
         if self._options.on_committed is not None:
             self._options.on_committed(committed, save.snapshot)
+        return False
+
+    def _ended(self, save: _Save) -> Optional[v1.Checkpoint]:
+        """The checkpoint, if it is known to be committed. Errors: why the save failed."""
+        with self._changed:
+            return None if save.outcome is None else _committed(save.outcome)
+
+    def _hold(self, save: _Save) -> bool:
+        """False when it has ended."""
+        with self._changed:
+            if save.outcome is not None:
+                return False
+            save.held = True
+            self._on_their_way -= 1
+            self._changed.notify_all()
+            return True
 
     def _upload_parts(self, save: _Save, snapshot: Snapshot) -> Optional[v1.Checkpoint]:
         """The checkpoint, if it is committed already."""
@@ -259,7 +334,7 @@ class Uploader:
                 part_count=len(snapshot.parts),
                 size=part.view.nbytes,
             )
-            hand_over = HandOver(start, snapshot, part, self._options.links)
+            hand_over = HandOver(start, snapshot, part, self._options.links, save.in_memory)
             is_last = part is snapshot.parts[-1]
             checkpoint = self._hand_over(save, hand_over, is_last).checkpoint
         if checkpoint is not None and checkpoint.state == v1.Checkpoint.STATE_COMMITTED:
@@ -299,10 +374,11 @@ class Uploader:
 
     def _await_outcome(self, save: _Save) -> v1.Checkpoint:
         with self._changed:
-            self._changed.wait_for(lambda: self._told(save))
+            self._changed.wait_for(lambda: self._told(save) or self._lost is not None)
             outcome = save.outcome
+            lost = self._lost
         if outcome is None:
-            raise ClosedError("the run was closed", code="CANCELLED")
+            raise lost or ClosedError("the run was closed", code="CANCELLED")
         return _committed(outcome)
 
     def _pause(self, save: _Save, seconds: float) -> bool:
@@ -323,5 +399,9 @@ class Uploader:
 def _committed(outcome: v1.SaveOutcome) -> v1.Checkpoint:
     if outcome.HasField("checkpoint"):
         return outcome.checkpoint
+    raise _failure(outcome)
+
+
+def _failure(outcome: v1.SaveOutcome) -> Error:
     reason = v1.ErrorReason.Name(outcome.reason).replace("ERROR_REASON_", "", 1)
-    raise make_error("ABORTED", outcome.message or "the save failed", reason=reason)
+    return make_error("ABORTED", outcome.message or "the save failed", reason=reason)
