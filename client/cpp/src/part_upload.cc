@@ -1,9 +1,6 @@
 #include "client/cpp/src/part_upload.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 
@@ -12,12 +9,11 @@
 #include <utility>
 
 #include "client/cpp/src/rpc_status.h"
+#include "storage/base/chunk_message.h"
 #include "storage/base/errors.h"
 
 namespace ckpt::client {
 namespace {
-
-using google::protobuf::internal::WireFormatLite;
 
 constexpr char kMethod[] = "/ckpt.v1.WeightService/Upload";
 constexpr int64_t kChunkBytes = 1 << 20;
@@ -30,32 +26,6 @@ void* Tag(Operation operation) { return reinterpret_cast<void*>(operation); }
 grpc::ByteBuffer ToBuffer(const v1::UploadRequest& request) {
   const grpc::Slice slice(request.SerializeAsString());
   return {&slice, 1};
-}
-
-// An UploadRequest with a chunk, up to its bytes, which are `size`.
-std::string ChunkHeader(const v1::UploadChunk& chunk, size_t size) {
-  constexpr uint32_t kChunkTag = WireFormatLite::MakeTag(v1::UploadRequest::kChunkFieldNumber,
-                                                         WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
-  constexpr uint32_t kDataTag = WireFormatLite::MakeTag(v1::UploadChunk::kDataFieldNumber,
-                                                        WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
-  const auto make = [](auto write) {
-    std::string text;
-    google::protobuf::io::StringOutputStream stream(&text);
-    google::protobuf::io::CodedOutputStream out(&stream);
-    write(out);
-    out.Trim();
-    return text;
-  };
-  const std::string inner = make([&](auto& out) {
-    out.WriteString(chunk.SerializeAsString());
-    out.WriteTag(kDataTag);
-    out.WriteVarint32(static_cast<uint32_t>(size));
-  });
-  return make([&](auto& out) {
-    out.WriteTag(kChunkTag);
-    out.WriteVarint32(static_cast<uint32_t>(inner.size() + size));
-    out.WriteString(inner);
-  });
 }
 
 // `bytes` where they are, kept alive by `owner`; a copy if there is none.
@@ -214,7 +184,9 @@ grpc::ByteBuffer PartUpload::Chunk(size_t offset, size_t size) {
   chunk.set_crc32c(Crc32c(data));
   const auto hashed = static_cast<size_t>(digest_.size());
   if (offset + size > hashed) digest_.Update(bytes_.substr(hashed, offset + size - hashed));
-  const grpc::Slice slices[] = {grpc::Slice(ChunkHeader(chunk, size)), ToSlice(data, owner_)};
+  const grpc::Slice slices[] = {
+      grpc::Slice(ChunkHeader(v1::UploadRequest::kChunkFieldNumber, chunk, size)),
+      ToSlice(data, owner_)};
   return {slices, std::size(slices)};
 }
 
