@@ -23,40 +23,39 @@ std::string Canonical(XXH64_hash_t hash) {
 
 }  // namespace
 
-void StreamDigest::Free::operator()(XXH3_state_s* state) const { XXH3_freeState(state); }
+void FreeXxh3::operator()(XXH3_state_s* state) const { XXH3_freeState(state); }
 
-StreamDigest::StreamDigest() : whole_(XXH3_createState()), block_(XXH3_createState()) {
-  XXH3_128bits_reset(whole_.get());
-  XXH3_64bits_reset(block_.get());
+WholeDigest::WholeDigest() : state_(XXH3_createState()) { XXH3_128bits_reset(state_.get()); }
+
+void WholeDigest::Update(std::string_view bytes) {
+  XXH3_128bits_update(state_.get(), bytes.data(), bytes.size());
+  size_ += std::ssize(bytes);
 }
 
-StreamDigest::~StreamDigest() = default;
-StreamDigest::StreamDigest(StreamDigest&&) noexcept = default;
-StreamDigest& StreamDigest::operator=(StreamDigest&&) noexcept = default;
+std::string WholeDigest::Whole() const {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state_.get()));
+  return {reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest};
+}
+
+StreamDigest::StreamDigest() : block_(XXH3_createState()) { XXH3_64bits_reset(block_.get()); }
 
 void StreamDigest::Update(std::string_view bytes) {
   while (!bytes.empty()) {
     const std::string_view piece =
-        bytes.substr(0, static_cast<size_t>(kPieceBytes - size_ % kPieceBytes));
-    XXH3_128bits_update(whole_.get(), piece.data(), piece.size());
+        bytes.substr(0, static_cast<size_t>(kPieceBytes - size() % kPieceBytes));
+    whole_.Update(piece);
     XXH3_64bits_update(block_.get(), piece.data(), piece.size());
-    size_ += static_cast<int64_t>(piece.size());
     bytes.remove_prefix(piece.size());
-    if (size_ % kDigestBlockBytes == 0) {
+    if (size() % kDigestBlockBytes == 0) {
       finished_blocks_ += Canonical(XXH3_64bits_digest(block_.get()));
       XXH3_64bits_reset(block_.get());
     }
   }
 }
 
-std::string StreamDigest::Whole() const {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(whole_.get()));
-  return {reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest};
-}
-
 std::string StreamDigest::Blocks() const {
-  if (size_ % kDigestBlockBytes == 0) return finished_blocks_;
+  if (size() % kDigestBlockBytes == 0) return finished_blocks_;
   return finished_blocks_ + Canonical(XXH3_64bits_digest(block_.get()));
 }
 

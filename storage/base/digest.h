@@ -17,30 +17,43 @@ inline constexpr int64_t kDigestBlockBytes = 4 << 20;
 // Bytes of one block digest.
 inline constexpr size_t kBlockDigestBytes = 8;
 
-// XXH3-128 of the whole and XXH3-64 of each 4 MiB block, in one pass. Not thread-safe.
-class StreamDigest {
+struct FreeXxh3 {
+  void operator()(XXH3_state_s* state) const;
+};
+using Xxh3State = std::unique_ptr<XXH3_state_s, FreeXxh3>;
+
+// XXH3-128 of the whole. Movable; not thread-safe.
+class WholeDigest {
  public:
-  StreamDigest();
-  ~StreamDigest();
-  StreamDigest(StreamDigest&&) noexcept;
-  StreamDigest& operator=(StreamDigest&&) noexcept;
+  WholeDigest();
 
   void Update(std::string_view bytes);
 
-  // XXH3-128 of everything so far, canonical (big-endian), 16 bytes.
+  // Of everything so far, canonical (big-endian), 16 bytes.
   std::string Whole() const;
-  // XXH3-64 of each block so far, the last one possibly short, 8 bytes big-endian each.
-  std::string Blocks() const;
   int64_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(XXH3_state_s* state) const;
-  };
-  std::unique_ptr<XXH3_state_s, Free> whole_;
-  std::unique_ptr<XXH3_state_s, Free> block_;
-  std::string finished_blocks_;
+  Xxh3State state_;
   int64_t size_ = 0;
+};
+
+// The same, and XXH3-64 of each 4 MiB block, in one pass. Movable; not thread-safe.
+class StreamDigest {
+ public:
+  StreamDigest();
+
+  void Update(std::string_view bytes);
+
+  std::string Whole() const { return whole_.Whole(); }
+  // XXH3-64 of each block so far, the last one possibly short, 8 bytes big-endian each.
+  std::string Blocks() const;
+  int64_t size() const { return whole_.size(); }
+
+ private:
+  WholeDigest whole_;
+  Xxh3State block_;
+  std::string finished_blocks_;
 };
 
 // XXH3-64 of one block, 8 bytes big-endian, as in StreamDigest::Blocks.

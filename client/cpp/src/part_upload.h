@@ -42,7 +42,7 @@ class PartUpload {
   const v1::UploadStart start_;
   const std::string_view bytes_;
   const std::shared_ptr<const void> owner_;
-  StreamDigest digest_;  // of bytes_ up to digest_.size()
+  WholeDigest digest_;  // of bytes_ up to digest_.size()
   int64_t accepted_ = 0;
   bool progressed_ = false;
 };

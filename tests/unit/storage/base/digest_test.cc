@@ -44,6 +44,21 @@ std::string Content(int64_t size) {
   return content;
 }
 
+TEST(WholeDigestTest, IsThatOfTheStream) {
+  const std::string content = Content(kDigestBlockBytes + 1000);
+  StreamDigest stream;
+  stream.Update(content);
+  for (const size_t piece : {size_t{4093}, size_t{1} << 20, content.size()}) {
+    WholeDigest digest;
+    for (size_t i = 0; i < content.size(); i += piece) {
+      digest.Update(std::string_view(content).substr(i, piece));
+    }
+    EXPECT_EQ(digest.Whole(), stream.Whole()) << piece;
+    EXPECT_EQ(digest.size(), stream.size());
+  }
+  EXPECT_EQ(Hex(WholeDigest().Whole()), "99aa06d3014798d86001c324468d497f");
+}
+
 TEST(StreamDigestTest, DoesNotDependOnThePieces) {
   const std::string content = Content(2 * kDigestBlockBytes + 1000);
   StreamDigest whole;
