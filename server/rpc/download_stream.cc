@@ -1,6 +1,7 @@
 #include "server/rpc/download_stream.h"
 
 #include <fmt/format.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
 #include <string_view>
@@ -9,29 +10,54 @@
 #include "server/rpc/grpc_status.h"
 #include "server/run/best_checkpoint.h"
 #include "server/run/limits.h"
+#include "storage/base/chunk_message.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
 #include "storage/base/names.h"
 
 namespace ckpt::server {
+namespace {
 
-DownloadStream* DownloadStream::Start(const ServerContext& context, v1::DownloadRequest request,
+using Block = std::shared_ptr<char[]>;
+
+// `data`, of a block that it keeps.
+grpc::Slice ToSlice(std::string_view data, const Block& block) {
+  return {const_cast<char*>(data.data()), data.size(),
+          [](void* kept) { delete static_cast<Block*>(kept); }, new Block(block)};
+}
+
+// A DownloadResponse with a chunk.
+grpc::ByteBuffer ChunkMessage(int64_t offset, std::string_view data, const Block& block) {
+  v1::UploadChunk chunk;
+  chunk.set_offset(offset);
+  chunk.set_crc32c(Crc32c(data));
+  const grpc::Slice slices[] = {
+      grpc::Slice(ChunkHeader(v1::DownloadResponse::kChunkFieldNumber, chunk, data.size())),
+      ToSlice(data, block)};
+  return {slices, std::size(slices)};
+}
+
+}  // namespace
+
+DownloadStream* DownloadStream::Start(const ServerContext& context, const grpc::ByteBuffer& request,
                                       std::atomic<int>& downloads) {
-  auto stream = std::make_shared<DownloadStream>(context, std::move(request), downloads);
+  const int before = downloads.fetch_add(1);
+  auto stream = std::make_shared<DownloadStream>(context, downloads,
+                                                 before < kDownloadsAhead ? kDigestBlockBytes : 0);
   stream->self_ = stream;
-  if (downloads.fetch_add(1) >= kMaxDownloads) {
-    stream->Finish(ToGrpcStatus(LimitExceeded("downloads", kMaxDownloads, kMaxDownloads + 1)));
+  if (before >= kMaxDownloads) {
+    stream->Did(LimitExceeded("downloads", kMaxDownloads, kMaxDownloads + 1));
   } else {
-    stream->Post([raw = stream.get()] { raw->SendHeader(); });
+    stream->Post([raw = stream.get(), request] { raw->Did(raw->Open(request)); });
   }
   return stream.get();
 }
 
-DownloadStream::DownloadStream(const ServerContext& context, v1::DownloadRequest request,
-                               std::atomic<int>& downloads)
+DownloadStream::DownloadStream(const ServerContext& context, std::atomic<int>& downloads,
+                               int64_t ahead)
     : context_(context),
-      request_(std::move(request)),
       downloads_(downloads),
+      ahead_(ahead),
       strand_(context.executors.NewDiskStrand()) {}
 
 template <typename Fn>
@@ -40,71 +66,122 @@ void DownloadStream::Post(Fn fn) {
 }
 
 void DownloadStream::OnWriteDone(bool ok) {
-  Post([this, ok] { ok ? SendNext() : Finish(grpc::Status::CANCELLED); });
+  const std::lock_guard lock(mutex_);
+  writing_ = false;
+  unsent_bytes_ -= unsent_.front().bytes;
+  unsent_.pop_front();
+  if (!ok) {
+    unsent_.clear();
+    ended_ = grpc::Status::CANCELLED;
+  }
+  GoOn();
 }
 
 void DownloadStream::OnDone() {
   downloads_.fetch_sub(1);
-  self_.reset();
+  // The file may be the last trace of a checkpoint that was deleted meanwhile: closing it takes
+  // long.
+  strand_.Post([self = std::move(self_)] {});
 }
 
-absl::Status DownloadStream::Open() {
-  const auto ref = ParseCheckpointName(request_.checkpoint());
+// ---- What is to be read.
+
+absl::Status DownloadStream::Open(grpc::ByteBuffer buffer) {
+  v1::DownloadRequest request;
+  if (!grpc::SerializationTraits<v1::DownloadRequest>::Deserialize(&buffer, &request).ok()) {
+    return ProtocolViolation("the message is no DownloadRequest");
+  }
+  const auto ref = ParseCheckpointName(request.checkpoint());
   if (!ref.ok()) return ref.status();
   const auto checkpoint = FindCheckpoint(context_.store, ref->run, ref->id);
   if (!checkpoint.ok()) return checkpoint.status();
   const std::string id = ParseCheckpointName(checkpoint->name())->id;
-  auto reader = context_.store.OpenRead(ref->run, id, request_.rank(), request_.part());
+  auto reader = context_.store.OpenRead(ref->run, id, request.rank(), request.part());
   if (!reader.ok()) return reader.status();
   reader_ = *std::move(reader);
-  return PickRange();
+  if (absl::Status status = PickRange(request); !status.ok()) return status;
+  return SendHeader();
 }
 
-absl::Status DownloadStream::PickRange() {
+absl::Status DownloadStream::PickRange(const v1::DownloadRequest& request) {
   const int64_t size = reader_->part().size();
-  if (request_.offset() < 0 || request_.offset() > size) {
-    return FieldInvalid("offset", std::to_string(request_.offset()),
+  if (request.offset() < 0 || request.offset() > size) {
+    return FieldInvalid("offset", std::to_string(request.offset()),
                         fmt::format("the part has {} bytes", size));
   }
-  if (request_.length() < 0) {
-    return FieldInvalid("length", std::to_string(request_.length()), "it must not be negative");
+  if (request.length() < 0) {
+    return FieldInvalid("length", std::to_string(request.length()), "it must not be negative");
   }
-  next_ = request_.offset();
+  next_ = request.offset();
   const int64_t rest = size - next_;
-  end_ = next_ + (request_.length() == 0 ? rest : std::min(rest, request_.length()));
+  end_ = next_ + (request.length() == 0 ? rest : std::min(rest, request.length()));
   return absl::OkStatus();
 }
 
-void DownloadStream::SendHeader() {
-  if (absl::Status status = Open(); !status.ok()) return Finish(ToGrpcStatus(status));
-  v1::DownloadHeader& header = *response_.mutable_header();
+absl::Status DownloadStream::SendHeader() {
+  v1::DownloadResponse response;
+  v1::DownloadHeader& header = *response.mutable_header();
   *header.mutable_checkpoint() = reader_->checkpoint();
   *header.mutable_part() = reader_->part();
-  StartWrite(&response_);
-}
-
-void DownloadStream::SendNext() {
-  if (next_ == end_) return Finish(grpc::Status::OK);
-  if (absl::Status status = FillChunk(); !status.ok()) return Finish(ToGrpcStatus(status));
-  StartWrite(&response_);
-}
-
-absl::Status DownloadStream::FillChunk() {
-  const int64_t index = next_ / kDigestBlockBytes;
-  if (index != block_index_) {
-    if (absl::Status status = reader_->ReadBlock(index, &block_); !status.ok()) return status;
-    block_index_ = index;
-  }
-  const auto begin = static_cast<size_t>(next_ - index * kDigestBlockBytes);
-  const int64_t most = std::min(end_ - next_, context_.limits.max_chunk_bytes());
-  const auto data = std::string_view(block_).substr(begin, static_cast<size_t>(most));
-  v1::UploadChunk& chunk = *response_.mutable_chunk();
-  chunk.set_offset(next_);
-  chunk.set_crc32c(Crc32c(data));
-  chunk.mutable_data()->assign(data);
-  next_ += static_cast<int64_t>(data.size());
-  context_.metrics.download_bytes.Add(static_cast<double>(data.size()));
+  Message message;
+  bool owned = false;
+  const grpc::Status serialized =
+      grpc::SerializationTraits<v1::DownloadResponse>::Serialize(response, &message.buffer, &owned);
+  if (!serialized.ok()) return absl::InternalError(serialized.error_message());
+  Send(std::move(message));
   return absl::OkStatus();
+}
+
+absl::Status DownloadStream::SendBlock() {
+  const int64_t index = next_ / kDigestBlockBytes;
+  const auto size = static_cast<size_t>(reader_->BlockBytes(index));
+  const Block block = std::make_shared_for_overwrite<char[]>(size);
+  absl::Status status = reader_->ReadBlock(index, {block.get(), size});
+  if (!status.ok()) return status;
+  const int64_t begin = index * kDigestBlockBytes;
+  const int64_t end = std::min(end_, begin + static_cast<int64_t>(size));
+  while (next_ < end) {
+    const int64_t count = std::min(end - next_, context_.limits.max_chunk_bytes());
+    const std::string_view data(&block[next_ - begin], static_cast<size_t>(count));
+    if (!Send({ChunkMessage(next_, data, block), count})) break;
+    next_ += count;
+  }
+  return absl::OkStatus();
+}
+
+// ---- What is to be sent.
+
+bool DownloadStream::Send(Message message) {
+  const std::lock_guard lock(mutex_);
+  if (ended_.has_value()) return false;
+  context_.metrics.download_bytes.Add(static_cast<double>(message.bytes));
+  unsent_bytes_ += message.bytes;
+  unsent_.push_back(std::move(message));
+  GoOn();
+  return true;
+}
+
+void DownloadStream::Did(const absl::Status& status) {
+  const std::lock_guard lock(mutex_);
+  reading_ = false;
+  if (!ended_.has_value() && (!status.ok() || next_ == end_)) ended_ = ToGrpcStatus(status);
+  GoOn();
+}
+
+void DownloadStream::GoOn() {
+  if (writing_ || finished_) {
+    // One thing after the other.
+  } else if (!unsent_.empty()) {
+    writing_ = true;
+    StartWrite(&unsent_.front().buffer);
+  } else if (ended_.has_value()) {
+    finished_ = true;
+    Finish(*ended_);
+  }
+  if (!reading_ && !ended_.has_value() && unsent_bytes_ <= ahead_) {
+    reading_ = true;
+    Post([this] { Did(SendBlock()); });
+  }
 }
 
 }  // namespace ckpt::server

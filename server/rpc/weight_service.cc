@@ -12,8 +12,8 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* WeightServiceImpl::
   return UploadStream::Start(context_);
 }
 
-grpc::ServerWriteReactor<v1::DownloadResponse>* WeightServiceImpl::Download(
-    grpc::CallbackServerContext* /*call*/, const v1::DownloadRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* WeightServiceImpl::Download(
+    grpc::CallbackServerContext* /*call*/, const grpc::ByteBuffer* request) {
   return DownloadStream::Start(context_, *request, downloads_);
 }
 

@@ -9,8 +9,9 @@
 namespace ckpt::server {
 
 // Upload takes its messages unparsed: their bytes go to the disk from where gRPC has put them.
-using WeightServiceBase =
-    v1::WeightService::WithRawCallbackMethod_Upload<v1::WeightService::WithCallbackMethod_Download<
+// Download gives its own unparsed: their bytes go out from where the disk has put them.
+using WeightServiceBase = v1::WeightService::WithRawCallbackMethod_Upload<
+    v1::WeightService::WithRawCallbackMethod_Download<
         v1::WeightService::WithCallbackMethod_DiscardStaged<v1::WeightService::Service>>>;
 
 class WeightServiceImpl final : public WeightServiceBase {
@@ -19,8 +20,8 @@ class WeightServiceImpl final : public WeightServiceBase {
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Upload(
       grpc::CallbackServerContext* call) override;
-  grpc::ServerWriteReactor<v1::DownloadResponse>* Download(
-      grpc::CallbackServerContext* call, const v1::DownloadRequest* request) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Download(grpc::CallbackServerContext* call,
+                                                       const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* DiscardStaged(grpc::CallbackServerContext* call,
                                           const v1::DiscardStagedRequest* request,
                                           v1::DiscardStagedResponse* response) override;

@@ -16,7 +16,8 @@ inline constexpr int kMaxLabels = 64;
 inline constexpr int kMaxLabelKeyBytes = 63;
 inline constexpr int kMaxLabelValueBytes = 256;
 inline constexpr int kMaxSaveCallers = 64;              // that wait for a save of one run
-inline constexpr int kMaxDownloads = 64;                // at once; each holds one block of 4 MiB
+inline constexpr int kMaxDownloads = 64;                // at once; each holds one block of 4 MiB,
+inline constexpr int kDownloadsAhead = 16;              // and these another one
 inline constexpr int64_t kMaxIndex = int64_t{1} << 53;  // epochs and batches
 
 }  // namespace ckpt::server

@@ -1,6 +1,7 @@
 // Bytes of checkpoints on their way in and out, one part at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ckpt/v1/resources.pb.h"
+#include "storage/base/digest.h"
 #include "storage/fs/content.h"
 #include "storage/fs/whole_writer.h"
 
@@ -67,9 +69,13 @@ class PartReader {
   virtual const v1::Part& part() const = 0;              // without block digests
   // Number of 4 MiB blocks.
   virtual int64_t blocks() const = 0;
-  // Reads block `index` into `*block` and verifies it. BLOB_CORRUPT if it is damaged or short;
-  // `*block` is then empty.
-  virtual absl::Status ReadBlock(int64_t index, std::string* block) = 0;
+  // Bytes of block `index`: 4 MiB, or what is left for the last one.
+  int64_t BlockBytes(int64_t index) const {
+    return std::min(kDigestBlockBytes, part().size() - index * kDigestBlockBytes);
+  }
+  // Fills `block`, which has BlockBytes(index), and verifies it. After an error what is in it is of
+  // no use; BLOB_CORRUPT if it is damaged or short.
+  virtual absl::Status ReadBlock(int64_t index, std::span<char> block) = 0;
 };
 
 }  // namespace ckpt::storage

@@ -27,7 +27,7 @@ class BlobPartReader final : public PartReader {
   const v1::Checkpoint& checkpoint() const override { return checkpoint_; }
   const v1::Part& part() const override { return part_; }
   int64_t blocks() const override { return BlockCount(part_.size()); }
-  absl::Status ReadBlock(int64_t index, std::string* block) override;
+  absl::Status ReadBlock(int64_t index, std::span<char> block) override;
 
  private:
   const std::unique_ptr<File> file_;
@@ -36,22 +36,19 @@ class BlobPartReader final : public PartReader {
   const std::string block_digests_;
 };
 
-absl::Status BlobPartReader::ReadBlock(int64_t index, std::string* block) {
-  if (index < 0 || index >= blocks()) {
-    block->clear();
+absl::Status BlobPartReader::ReadBlock(int64_t index, std::span<char> block) {
+  if (index < 0 || index >= blocks() || std::ssize(block) != BlockBytes(index)) {
     return FieldInvalid("block", std::to_string(index), fmt::format("there are {}", blocks()));
   }
   const int64_t offset = index * kDigestBlockBytes;
-  block->resize(static_cast<size_t>(std::min(kDigestBlockBytes, part_.size() - offset)));
-  const auto got = file_->Read(offset, *block);
-  if (got.ok() && *got == static_cast<int64_t>(block->size()) &&
-      BlockDigest(*block) ==
-          std::string_view(block_digests_)
-              .substr(static_cast<size_t>(index) * kBlockDigestBytes, kBlockDigestBytes)) {
+  const auto got = file_->Read(offset, block);
+  if (!got.ok()) return got.status();
+  const auto digest =
+      std::string_view(block_digests_)
+          .substr(static_cast<size_t>(index) * kBlockDigestBytes, kBlockDigestBytes);
+  if (*got == std::ssize(block) && BlockDigest({block.data(), block.size()}) == digest) {
     return absl::OkStatus();
   }
-  block->clear();
-  if (!got.ok()) return got.status();
   return BlobCorrupt(checkpoint_.name(), part_.part(),
                      fmt::format("the block at byte {} does not match its digest", offset));
 }

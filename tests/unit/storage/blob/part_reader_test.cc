@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "storage/base/digest.h"
@@ -65,10 +66,11 @@ TEST_F(PartReaderTest, ReadsBlocks) {
   EXPECT_EQ((*reader)->checkpoint().name(), row_.name());
   EXPECT_TRUE((*reader)->checkpoint().policy_states().empty());
   EXPECT_EQ(ReadAll(**reader).value_or(""), bytes_);
-  std::string block = "x";
-  EXPECT_THAT((*reader)->ReadBlock(3, &block), HasReason("FIELD_INVALID"));
-  EXPECT_THAT((*reader)->ReadBlock(-1, &block), HasReason("FIELD_INVALID"));
-  EXPECT_EQ(block, "");
+  std::string block(kDigestBlockBytes, 'x');
+  EXPECT_THAT((*reader)->ReadBlock(3, block), HasReason("FIELD_INVALID"));
+  EXPECT_THAT((*reader)->ReadBlock(-1, block), HasReason("FIELD_INVALID"));
+  EXPECT_THAT((*reader)->ReadBlock(2, block), HasReason("FIELD_INVALID")) << "it has 100 bytes";
+  EXPECT_THAT((*reader)->ReadBlock(0, std::span(block).first(100)), HasReason("FIELD_INVALID"));
 }
 
 TEST_F(PartReaderTest, AnEmptyPartHasNoBlocks) {
@@ -95,11 +97,10 @@ TEST_F(PartReaderTest, FindsEveryDamagedBlock) {
     const auto reader = Open(0, "weights");
     ASSERT_OK(reader);
     for (int64_t i = 0; i < 3; ++i) {
-      std::string block;
-      const absl::Status status = (*reader)->ReadBlock(i, &block);
+      std::string block(i < 2 ? kDigestBlockBytes : 100, 'x');
+      const absl::Status status = (*reader)->ReadBlock(i, block);
       if (i == position / kDigestBlockBytes) {
         EXPECT_THAT(status, HasReason("BLOB_CORRUPT")) << position;
-        EXPECT_EQ(block, "");
       } else {
         EXPECT_OK(status) << position;
       }
@@ -112,8 +113,8 @@ TEST_F(PartReaderTest, NoticesAFileOfAnotherSize) {
   const auto reader = Open(0, "weights");
   ASSERT_OK(reader);
   fs::resize_file(file_, bytes_.size() - 1);
-  std::string block;
-  EXPECT_THAT((*reader)->ReadBlock(2, &block), HasReason("BLOB_CORRUPT"));
+  std::string block(100, 'x');
+  EXPECT_THAT((*reader)->ReadBlock(2, block), HasReason("BLOB_CORRUPT"));
   EXPECT_THAT(Open(0, "weights"), HasReason("BLOB_CORRUPT"));
   fs::remove(file_);
   EXPECT_THAT(Open(0, "weights"), HasReason("BLOB_CORRUPT"));

@@ -43,8 +43,8 @@ std::string DigestOf(std::string_view bytes) {
 absl::StatusOr<std::string> ReadAll(PartReader& reader) {
   std::string bytes;
   for (int64_t i = 0; i < reader.blocks(); ++i) {
-    std::string block;
-    if (absl::Status status = reader.ReadBlock(i, &block); !status.ok()) return status;
+    std::string block(static_cast<size_t>(reader.BlockBytes(i)), '\0');
+    if (absl::Status status = reader.ReadBlock(i, block); !status.ok()) return status;
     bytes += block;
   }
   return bytes;
