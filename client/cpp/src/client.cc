@@ -11,6 +11,7 @@
 #include "client/cpp/src/channel.h"
 #include "client/cpp/src/download.h"
 #include "client/cpp/src/fetch.h"
+#include "client/cpp/src/huge_pages.h"
 #include "client/cpp/src/rpc_status.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
@@ -34,7 +35,7 @@ class Client::Impl {
         bulk_(client::MakeChannel(server_, client::Traffic::kBulk)),
         catalog_(v1::CatalogService::NewStub(control_)),
         admin_(v1::AdminService::NewStub(control_)),
-        weights_(v1::WeightService::NewStub(bulk_)) {}
+        weights_(bulk_) {}
 
   const std::string& server() const { return server_; }
   v1::CatalogService::Stub& catalog() { return *catalog_; }
@@ -89,13 +90,25 @@ class Client::Impl {
       const int64_t begin = offset;
       request.set_offset(begin);
       const absl::Status status =
-          client::Download(*weights_, server_, request, [&](std::string_view bytes) {
+          client::Download(weights_, server_, request, [&](std::string_view bytes) {
             offset += static_cast<int64_t>(bytes.size());
             return sink(bytes);
           });
       if (status.ok() || !client::IsTransient(status) || offset == begin) return status;
       if (!bulk_->WaitForConnected(std::chrono::system_clock::now() + timeout_)) return status;
     }
+  }
+
+  // All of a part, verified.
+  absl::Status ReadWhole(const std::string& checkpoint, const v1::Part& part, ByteSink sink) {
+    WholeDigest digest;
+    absl::Status status = ReadPart(checkpoint, part, 0, [&](std::string_view bytes) {
+      digest.Update(bytes);
+      return sink(bytes);
+    });
+    if (!status.ok()) return status;
+    if (digest.Whole() == part.xxh3_128()) return absl::OkStatus();
+    return BlobCorrupt(checkpoint, part.part(), "the received bytes do not match its digest");
   }
 
  private:
@@ -105,7 +118,7 @@ class Client::Impl {
   const std::shared_ptr<grpc::Channel> bulk_;
   const std::unique_ptr<v1::CatalogService::Stub> catalog_;
   const std::unique_ptr<v1::AdminService::Stub> admin_;
-  const std::unique_ptr<v1::WeightService::Stub> weights_;
+  grpc::GenericStub weights_;
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -243,28 +256,28 @@ absl::StatusOr<v1::Checkpoint> Client::Fetch(std::string_view run, std::string_v
   return checkpoint;
 }
 
+absl::Status Client::Read(std::string_view run, std::string_view id, std::string_view part,
+                          const std::function<absl::Status(std::string_view)>& sink) {
+  const absl::StatusOr<v1::Checkpoint> checkpoint = GetCheckpoint(run, id);
+  if (!checkpoint.ok()) return checkpoint.status();
+  const absl::StatusOr<v1::Part> only = client::SelectOnePart(*checkpoint, part);
+  if (!only.ok()) return only.status();
+  return impl_->ReadWhole(checkpoint->name(), *only, sink);
+}
+
 absl::StatusOr<std::string> Client::Read(std::string_view run, std::string_view id,
                                          std::string_view part) {
   const absl::StatusOr<v1::Checkpoint> checkpoint = GetCheckpoint(run, id);
   if (!checkpoint.ok()) return checkpoint.status();
-  const auto parts = client::SelectParts(*checkpoint, 0, part);
-  if (!parts.ok()) return parts.status();
-  if (parts->size() > 1) {
-    return FieldInvalid("part", part, fmt::format("there are {} parts", parts->size()));
-  }
+  const absl::StatusOr<v1::Part> only = client::SelectOnePart(*checkpoint, part);
+  if (!only.ok()) return only.status();
   std::string content;
-  absl::Status status =
-      impl_->ReadPart(checkpoint->name(), parts->front(), 0, [&](std::string_view bytes) {
-        content += bytes;
-        return absl::OkStatus();
-      });
+  client::Reserve(content, static_cast<size_t>(only->size()));
+  absl::Status status = impl_->ReadWhole(checkpoint->name(), *only, [&](std::string_view bytes) {
+    content += bytes;
+    return absl::OkStatus();
+  });
   if (!status.ok()) return status;
-  StreamDigest digest;
-  digest.Update(content);
-  if (digest.Whole() != parts->front().xxh3_128()) {
-    return BlobCorrupt(checkpoint->name(), parts->front().part(),
-                       "the received bytes do not match its digest");
-  }
   return content;
 }
 

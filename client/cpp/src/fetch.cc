@@ -87,13 +87,13 @@ class PartFile {
   }
 
   absl::Status StartOver() {
-    digest_ = StreamDigest();
+    digest_ = WholeDigest();
     return file_.Clear();
   }
 
   LocalFile file_;
   const std::string path_;
-  StreamDigest digest_;
+  WholeDigest digest_;
 };
 
 absl::Status FetchPart(const v1::Part& part, std::string_view checkpoint, const std::string& path,
@@ -160,6 +160,13 @@ absl::StatusOr<std::vector<v1::Part>> SelectParts(const v1::Checkpoint& checkpoi
   }
   if (selected.empty()) return PartNotFound(checkpoint.name(), part, available);
   return selected;
+}
+
+absl::StatusOr<v1::Part> SelectOnePart(const v1::Checkpoint& checkpoint, std::string_view part) {
+  absl::StatusOr<std::vector<v1::Part>> parts = SelectParts(checkpoint, 0, part);
+  if (!parts.ok()) return parts.status();
+  if (parts->size() == 1) return std::move(parts->front());
+  return FieldInvalid("part", part, fmt::format("there are {} parts", parts->size()));
 }
 
 absl::Status FetchCheckpoint(const v1::Checkpoint& checkpoint, const std::string& path,

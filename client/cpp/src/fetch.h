@@ -22,4 +22,8 @@ absl::Status FetchCheckpoint(const v1::Checkpoint& checkpoint, const std::string
 absl::StatusOr<std::vector<v1::Part>> SelectParts(const v1::Checkpoint& checkpoint, int rank,
                                                   std::string_view part);
 
+// The one part of rank 0 with this name; with an empty one, the only part. FIELD_INVALID: there are
+// several. PART_NOT_FOUND.
+absl::StatusOr<v1::Part> SelectOnePart(const v1::Checkpoint& checkpoint, std::string_view part);
+
 }  // namespace ckpt::client

@@ -80,7 +80,12 @@ class Client {
   // fetched. DATA_LOSS: the stored or received bytes are damaged.
   absl::StatusOr<v1::Checkpoint> Fetch(std::string_view run, std::string_view id,
                                        const std::string& path, const FetchOptions& options = {});
-  // The bytes of one part (empty: the only one), in memory, verified.
+  // Hands the bytes of one part (empty: the only one) to `sink` in order, as they come; an error of
+  // it ends the reading. What is handed on is as it was stored, or the rest is not: only OK says
+  // that this was the whole part. DATA_LOSS as for Fetch.
+  absl::Status Read(std::string_view run, std::string_view id, std::string_view part,
+                    const std::function<absl::Status(std::string_view)>& sink);
+  // The same, into memory.
   absl::StatusOr<std::string> Read(std::string_view run, std::string_view id,
                                    std::string_view part = {});
 

@@ -157,6 +157,26 @@ TEST_F(ClientTest, DamageOnTheWireAndOnDiskIsDataLoss) {
   EXPECT_FALSE(std::filesystem::exists(folder_.File("w")));
 }
 
+TEST_F(ClientTest, ReadsAPartPieceByPiece) {
+  const std::string content = Pattern(4'500);
+  daemon_.AddCheckpoint(Named(kName), {{"optimizer", "o"}, {"weights", content}});
+  daemon_.script.cut_download_at = 3;
+  std::string read;
+  const auto append = [&](std::string_view bytes) {
+    read += bytes;
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(client_.Read("run", "7", "weights", append).ok());
+  EXPECT_EQ(read, content) << "also over a broken stream";
+  EXPECT_EQ(client_.Read("run", "7", "weights",
+                         [](std::string_view) { return absl::OutOfRangeError("enough"); }),
+            absl::OutOfRangeError("enough"));
+  EXPECT_EQ(ReasonOf(client_.Read("run", "7", "", append)), v1::ERROR_REASON_FIELD_INVALID);
+  daemon_.script.damage_stored = true;
+  EXPECT_TRUE(absl::IsDataLoss(client_.Read("run", "7", "weights", append)))
+      << "only the digest of the whole tells";
+}
+
 TEST_F(ClientTest, ReadsAPartIntoMemory) {
   const std::string content = Pattern(2'500);
   daemon_.AddCheckpoint(Named(kName), {{"optimizer", "o"}, {"weights", content}});
