@@ -37,8 +37,7 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
       continue;
     }
     // A stage is waited for.
-    if (part.owner == nullptr && target.has_save())
-      part = PartBytes::Own(part.part, std::string(part.bytes));
+    if (part.owner == nullptr && target.has_save()) part = copies_.Copy(part.part, part.bytes);
     senders.push_back(ByGrpc(std::move(start), part.bytes, std::move(part.owner)));
   }
   return senders;

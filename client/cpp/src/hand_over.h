@@ -1,6 +1,7 @@
 // Chooses how the parts of a save get to the daemon.
 #pragma once
 
+#include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "ckpt/run.h"
 #include "ckpt/v1/weight_service.pb.h"
+#include "client/cpp/src/copy_pool.h"
 #include "client/cpp/src/local_link.h"
 #include "client/cpp/src/part_sender.h"
 
@@ -37,6 +39,7 @@ class HandOver {
   grpc::GenericStub uploads_;
   const std::string server_;
   LocalLink link_;
+  CopyPool copies_;
 };
 
 }  // namespace ckpt::client
