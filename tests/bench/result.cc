@@ -13,7 +13,7 @@ namespace {
 
 std::string Bound(const Result& result, const std::optional<double>& bound) {
   if (!bound.has_value()) return "-";
-  return fmt::format("{} {:g}", result.better == Better::kHigher ? ">=" : "<=", *bound);
+  return fmt::format("{} {:.3g}", result.better == Better::kHigher ? ">=" : "<=", *bound);
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ struct Metric {
 using Logs = std::span<const Metric>;
 
 // Bytes of one part. The memory stays valid and unchanged as long as `owner` lives; without an
-// owner, until the call that asked for them (On…, Stage) returns: they are copied where need be.
+// owner, until the call that asked for them (On…, Stage) returns: they are copied where need be, by
+// gRPC into memory that the run keeps for its next saves.
 // The owner is let go on any thread, and by gRPC a moment after the save has ended.
 struct PartBytes {
   // Takes the string over.
