@@ -261,8 +261,8 @@ absl::StatusOr<std::unique_ptr<Backup>> Store::BackUp(const std::string& path) {
 }
 
 const Clock& SystemClockInstance() {
-  static const SystemClock clock;
-  return clock;
+  static const SystemClock kClock;
+  return kClock;
 }
 
 }  // namespace

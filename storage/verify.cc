@@ -274,7 +274,7 @@ absl::Status StoreVerification::RepairNames() {
   if (!projected.ok()) return absl::OkStatus();
   for (v1::Damage& damage : damages_) {
     if (damage.kind() != v1::Damage::KIND_NAME) continue;
-    for (v1::Placement placement : projected->placements()) {
+    for (const v1::Placement& placement : projected->placements()) {
       if (placement.filepath() != damage.filepath()) continue;
       const auto problem = context_.names.Problem(*projected, placement);
       damage.set_repaired(problem.ok() && problem->empty());

@@ -99,7 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   beast::tcp_stream stream_;
   const HttpPages& pages_;
   int& connections_;
-  beast::flat_buffer buffer_{2 * kMaxHeaderBytes};
+  beast::flat_buffer buffer_{size_t{2} * kMaxHeaderBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   Response response_;
 };

@@ -23,8 +23,9 @@ grpc::ServerUnaryReactor* OnDisk(Executors& executors, grpc::CallbackServerConte
 // `result`'s value into `*response`, its status as the return value.
 template <typename Message, typename StatusOrMessage>
 absl::Status Assign(StatusOrMessage result, Message* response) {
-  if (result.ok()) *response = *std::move(result);
-  return result.status();
+  if (!result.ok()) return result.status();
+  *response = *std::move(result);
+  return absl::OkStatus();
 }
 
 }  // namespace ckpt::server

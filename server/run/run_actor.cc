@@ -304,8 +304,8 @@ void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunS
        stages = std::move(taken.stages),
        grant = std::move(grant)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
-        actor->PostStrand([actor, status = result.status(), session = std::move(session), seq,
-                           saves = std::move(saves), stages = std::move(stages)]() mutable {
+        actor->PostStrand([actor, status = result.status(), session, seq, saves = std::move(saves),
+                           stages = std::move(stages)]() mutable {
           if (!status.ok()) return actor->Break(status);
           v1::TrainResponse response;
           response.mutable_progress()->set_durable_seq(seq);
@@ -314,10 +314,10 @@ void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunS
             for (v1::Decision& decision : saves) actor->SendDecision(session, std::move(decision));
           };
           if (stages.empty()) return send();
-          for (size_t i = 0; i < stages.size(); ++i) {
-            const bool last = i + 1 == stages.size();
-            actor->UseStage(stages[i], last ? std::move(send) : Task([] {}));
-          }
+          const RunState::StageUse last = std::move(stages.back());
+          stages.pop_back();
+          for (const RunState::StageUse& use : stages) actor->UseStage(use, [] {});
+          actor->UseStage(last, std::move(send));
         });
       });
 }

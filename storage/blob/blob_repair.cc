@@ -18,8 +18,6 @@
 namespace ckpt::storage {
 namespace {
 
-constexpr int kPartMode = 0440;
-
 absl::StatusOr<StreamDigest> DigestOf(Directory& root, const std::string& path) {
   const auto file = root.Open(path, OpenMode::kRead);
   if (!file.ok()) return file.status();

@@ -19,8 +19,6 @@
 namespace ckpt::storage {
 namespace {
 
-constexpr int kPartMode = 0440;
-
 // Removes what uploading left beside the parts. Of no consequence when it fails: readers go by the
 // manifest, and removal by the folder.
 void RemoveLeftovers(Directory& root, const std::string& blob, const v1::Checkpoint& checkpoint) {

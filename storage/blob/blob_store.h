@@ -18,6 +18,9 @@
 
 namespace ckpt::storage {
 
+// Of published files: whoever edits a projected name would edit the blob.
+inline constexpr int kPartMode = 0440;
+
 // A blob is the folder of one save: its part files and the manifest. Thread-safe, but for one save
 // one call at a time. Errors not named at a function: STORAGE_FAILED, DISK_FULL.
 class BlobStore {

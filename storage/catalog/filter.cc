@@ -96,8 +96,9 @@ absl::StatusOr<std::string> TakeText(QueryScanner& scanner, const Field& field) 
 
 template <typename Value>
 absl::Status Assign(absl::StatusOr<Value> value, Comparison& comparison) {
-  if (value.ok()) comparison.value = *std::move(value);
-  return value.status();
+  if (!value.ok()) return value.status();
+  comparison.value = *std::move(value);
+  return absl::OkStatus();
 }
 
 absl::Status TakeValue(QueryScanner& scanner, Comparison& comparison) {

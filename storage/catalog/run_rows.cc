@@ -28,8 +28,9 @@ struct RunRows {
 template <typename Message>
 absl::Status ParseAt(const Cursor& cursor, Message& message) {
   absl::StatusOr<Message> parsed = ParseRow<Message>(Table::kRuns, cursor.key(), cursor.value());
-  if (parsed.ok()) message = *std::move(parsed);
-  return parsed.status();
+  if (!parsed.ok()) return parsed.status();
+  message = *std::move(parsed);
+  return absl::OkStatus();
 }
 
 // Whether the cursor is at this row of this run.
