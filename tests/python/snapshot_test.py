@@ -19,6 +19,7 @@ import ckptd
 from ckptd import v1
 from ckptd.errors import make_error
 from ckptd.internal.channel import callable_for, make_channel
+from ckptd.internal.local_link import LocalLink, LocalLinks
 from ckptd.internal.parts import Snapshot
 from ckptd.internal.slots import SlotPool
 from ckptd.internal.uploader import Uploader, UploaderOptions
@@ -165,6 +166,40 @@ class Persisted(SnapshotTestCase):
             self.daemon.stop()
             self.assertEqual(self.daemon.files("r"), {"s-03": b"moment 3 "})
             self.daemon.start()
+
+    def test_one_that_is_copied_while_the_daemon_is_killed_is_held_by_the_next_one(self) -> None:
+        failed = threading.Event()  # to hand it over, before the next Welcome
+        connect = LocalLinks.required
+
+        def required(links: LocalLinks) -> LocalLink:
+            try:
+                return connect(links)
+            except ckptd.Error:
+                failed.set()
+                raise
+
+        def weights(save: v1.Checkpoint) -> bytes:
+            if save.epoch == 1:
+                self.daemon.kill()
+                self.daemon.start()
+            return self.model.take(save)
+
+        with (
+            mock.patch.object(LocalLinks, "required", required),
+            ckptd.Run(
+                "r",
+                policies=[rescue()],
+                server=self.daemon.server,
+                weights=weights,
+                notify=lambda words: self.assertTrue(failed.wait(60)),  # on the session's thread
+            ) as run,
+        ):
+            self.epochs(run, [1.0] * 2)
+            run.on_train_begin()
+            run.flush()
+            self.assertEqual(self.status().snapshots, 1)
+        self.successor(2)
+        self.assertEqual(self.daemon.files("r"), {"s-02": b"moment 2 "})
 
     def test_moments_without_a_daemon_are_held_by_the_next_one(self) -> None:
         with self.run_of(rescue(2), on_unavailable="warn", reconnect_timeout=0.2) as run:
