@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from ckptd import v1
-from ckptd.errors import make_error
 from ckptd.internal.local_link import LocalLink, LocalLinks, SlotRefusedError
 from ckptd.internal.part_upload import PartUpload
 from ckptd.internal.parts import Part, Snapshot
@@ -45,9 +44,7 @@ class HandOver:
                 link.make_known(self._part.slot)
             except SlotRefusedError as refused:
                 if self._in_memory:
-                    message = f"a snapshot in memory takes a slot of its own: {refused}"
-                    reason = "SHARED_MEMORY_REQUIRED"
-                    raise make_error("FAILED_PRECONDITION", message, reason=reason) from None
+                    raise refused.error from None
             else:
                 begun()
                 return link.submit(self._part.slot, self._start)

@@ -22,6 +22,10 @@ _LENGTH = struct.Struct("<I")
 class SlotRefusedError(Exception):
     """The daemon does not take this slot (a limit, most likely): its bytes can be uploaded."""
 
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
 
 class LocalLink:
     """One connection. Thread-safe: of the threads that wait for answers one reads for all."""
@@ -72,7 +76,7 @@ class LocalLink:
             except Error as error:
                 if error.code == "UNAVAILABLE":
                     raise
-                raise SlotRefusedError(error.message) from None
+                raise SlotRefusedError(error) from None
             self._known[slot.number] = weakref.ref(slot)
 
     def submit(self, slot: Slot, start: v1.UploadStart) -> v1.UploadFinished:
