@@ -20,6 +20,18 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
                                                         std::vector<PartBytes> parts) {
   std::shared_ptr<LocalSnapshot> snapshot;
   if (link_.connection() != nullptr) snapshot = link_.TakeSnapshot();
+  return Take(target, std::move(parts), std::move(snapshot), /*by_grpc_too=*/true);
+}
+
+std::vector<std::unique_ptr<PartSender>> HandOver::Share(const v1::UploadStart& target,
+                                                         std::vector<PartBytes> parts) {
+  return Take(target, std::move(parts), link_.TakeSnapshot(), /*by_grpc_too=*/false);
+}
+
+std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& target,
+                                                        std::vector<PartBytes> parts,
+                                                        std::shared_ptr<LocalSnapshot> snapshot,
+                                                        bool by_grpc_too) {
   std::vector<std::unique_ptr<PartSender>> senders;
   for (PartBytes& part : parts) {
     v1::UploadStart start = target;
@@ -32,8 +44,9 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
                           : nullptr;
     if (slot != nullptr) {
       // The sender holds the snapshot. gRPC must not: it may let go of it later than the link ends.
-      senders.push_back(std::make_unique<LocalSender>(link_, start, snapshot, *slot,
-                                                      ByGrpc(start, slot->content(), nullptr)));
+      senders.push_back(std::make_unique<LocalSender>(
+          link_, start, snapshot, *slot,
+          by_grpc_too ? ByGrpc(start, slot->content(), nullptr) : nullptr));
       continue;
     }
     // A stage is waited for.

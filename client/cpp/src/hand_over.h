@@ -16,8 +16,8 @@
 
 namespace ckpt::client {
 
-// In shared memory where the daemon is on this host and has room, else by gRPC. Take is for one
-// thread at a time, OnWelcome for any. The senders do not outlive this.
+// In shared memory where the daemon is on this host and has room, else by gRPC. Take and Share are
+// for one thread at a time, OnWelcome for any. The senders do not outlive this.
 class HandOver {
  public:
   // `bulk`: the channel for uploads to `server`.
@@ -31,8 +31,16 @@ class HandOver {
   // memory are the daemon's. `target` names the save or stage.
   std::vector<std::unique_ptr<PartSender>> Take(const v1::UploadStart& target,
                                                 std::vector<PartBytes> parts);
+  // As Take, of a snapshot that stays in memory. A daemon that is gone, or whose socket is, is
+  // waited for: by gRPC go only parts that there is no memory or slot for, and are refused.
+  std::vector<std::unique_ptr<PartSender>> Share(const v1::UploadStart& target,
+                                                 std::vector<PartBytes> parts);
 
  private:
+  std::vector<std::unique_ptr<PartSender>> Take(const v1::UploadStart& target,
+                                                std::vector<PartBytes> parts,
+                                                std::shared_ptr<LocalSnapshot> snapshot,
+                                                bool by_grpc_too);
   std::unique_ptr<PartSender> ByGrpc(v1::UploadStart start, std::string_view bytes,
                                      std::shared_ptr<const void> owner);
 

@@ -66,7 +66,8 @@ std::string EncodeFrame(const v1::LocalRequest& request) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalConnection>> LocalConnection::Open(const std::string& path,
-                                                                       const std::string& token) {
+                                                                       const std::string& token,
+                                                                       bool again) {
   sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
   if (path.size() >= sizeof name.sun_path) return Unavailable(path, ENAMETOOLONG);
   path.copy(name.sun_path, path.size());
@@ -78,7 +79,7 @@ absl::StatusOr<std::unique_ptr<LocalConnection>> LocalConnection::Open(const std
       connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
     return Unavailable(path, errno);
   }
-  std::unique_ptr<LocalConnection> connection(new LocalConnection(std::move(socket)));
+  std::unique_ptr<LocalConnection> connection(new LocalConnection(std::move(socket), again));
   v1::LocalRequest request;
   request.mutable_hello()->set_token(token);
   request.mutable_hello()->set_client(fmt::format("ckpt-cpp {} (pid {})", CKPT_VERSION, getpid()));
@@ -86,8 +87,11 @@ absl::StatusOr<std::unique_ptr<LocalConnection>> LocalConnection::Open(const std
   return connection;
 }
 
-LocalConnection::LocalConnection(UniqueFd socket)
-    : serial_(++last_serial), socket_(std::move(socket)), reader_([this] { Read(); }) {}
+LocalConnection::LocalConnection(UniqueFd socket, bool again)
+    : serial_(++last_serial),
+      socket_(std::move(socket)),
+      again_(again),
+      reader_([this] { Read(); }) {}
 
 LocalConnection::~LocalConnection() {
   shutdown(socket_.get(), SHUT_RDWR);
@@ -144,6 +148,9 @@ void LocalConnection::Read() {
   while (true) {
     absl::StatusOr<v1::LocalResponse> answer = ReadAnswer();
     if (answer.ok() && answer->id() == 0) answer = FromDetails(answer->error());
+    if (again_ && absl::IsPermissionDenied(answer.status())) {
+      return End(absl::UnavailableError("ckptd was restarted, and its Welcome has not come yet"));
+    }
     if (!answer.ok()) return End(answer.status());
     std::shared_ptr<const void> held;  // let go outside of the lock
     std::lock_guard lock(mutex_);

@@ -21,9 +21,11 @@ namespace ckpt::client {
 class LocalConnection {
  public:
   // Connects to the socket at `path` and says Hello, without waiting for the answer: a daemon that
-  // refuses ends the connection. UNAVAILABLE: nobody listens there.
+  // refuses ends the connection. UNAVAILABLE: nobody listens there. `again`: the token was good
+  // before; a daemon that refuses it now is the next one, and ends the connection with UNAVAILABLE.
   static absl::StatusOr<std::unique_ptr<LocalConnection>> Open(const std::string& path,
-                                                               const std::string& token);
+                                                               const std::string& token,
+                                                               bool again = false);
   // Ends the connection and joins the thread. What was submitted stays the daemon's.
   ~LocalConnection();
   LocalConnection(const LocalConnection&) = delete;
@@ -49,7 +51,7 @@ class LocalConnection {
     bool cancelled = false;
   };
 
-  explicit LocalConnection(UniqueFd socket);
+  LocalConnection(UniqueFd socket, bool again);
   void Read();
   bool ReadBytes(char* bytes, size_t size);
   absl::StatusOr<v1::LocalResponse> ReadAnswer();
@@ -57,6 +59,7 @@ class LocalConnection {
 
   const uint64_t serial_;
   const UniqueFd socket_;
+  const bool again_;
   std::mutex sending_;  // a frame at a time; before mutex_
 
   mutable std::mutex mutex_;

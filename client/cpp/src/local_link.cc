@@ -37,8 +37,9 @@ void LocalLink::OnWelcome(const v1::Welcome& welcome) {
   path_ = welcome.local_socket();
   token_ = welcome.local_token();
   before = std::move(connection_);
+  refused_ = absl::OkStatus();
   if (path_.empty()) return;
-  const absl::Status connected = Connect();
+  const absl::Status connected = Connect(/*again=*/false);
   const bool reserve = connected.ok() && options_.reserve > 0 && !std::exchange(reserved_, true);
   lock.unlock();
   if (!connected.ok()) Complain(connected);
@@ -52,16 +53,23 @@ std::shared_ptr<LocalConnection> LocalLink::connection() {
   ended = std::move(connection_);
   // A daemon that is gone comes back; other reasons do not pass.
   if (absl::IsUnavailable(ended->ended())) {
-    Connect().IgnoreError();
+    Connect(/*again=*/true).IgnoreError();
     return connection_;
   }
+  refused_ = ended->ended();
   lock.unlock();
   Complain(ended->ended());
   return nullptr;
 }
 
-absl::Status LocalLink::Connect() {
-  absl::StatusOr<std::unique_ptr<LocalConnection>> opened = LocalConnection::Open(path_, token_);
+absl::Status LocalLink::refused() {
+  std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+absl::Status LocalLink::Connect(bool again) {
+  absl::StatusOr<std::unique_ptr<LocalConnection>> opened =
+      LocalConnection::Open(path_, token_, again);
   if (opened.ok()) connection_ = *std::move(opened);
   return opened.status();
 }

@@ -37,6 +37,8 @@ class LocalLink {
   // The connection that is up; one that broke is made again. Null when that fails: then there is
   // none before the next Welcome.
   std::shared_ptr<LocalConnection> connection();
+  // Why there will be none before the next Welcome; OK if there may be one.
+  absl::Status refused();
   // Slots for a save; null while all are used.
   std::shared_ptr<LocalSnapshot> TakeSnapshot() { return pool_->Take(); }
   // The part of `snapshot` at `place`, filled with `bytes`; null when there is no memory for it.
@@ -45,7 +47,7 @@ class LocalLink {
   void Complain(const absl::Status& why);
 
  private:
-  absl::Status Connect();  // with the lock held
+  absl::Status Connect(bool again);  // with the lock held
 
   const LocalOptions options_;
   const std::shared_ptr<LocalPool> pool_;
@@ -54,6 +56,7 @@ class LocalLink {
   std::string path_;  // of the newest Welcome
   std::string token_;
   std::shared_ptr<LocalConnection> connection_;
+  absl::Status refused_;
   bool reserved_ = false;
   bool complained_ = false;
 };

@@ -22,6 +22,8 @@ absl::StatusOr<v1::UploadFinished> LocalSender::Attempt() {
     std::lock_guard lock(mutex_);
     submission = submission_;
   }
+  absl::Status lost = link_.refused();
+  if (lost.ok()) lost = absl::UnavailableError("there is no connection for shared memory");
   if (submission != nullptr) {
     LocalSubmission::Outcome outcome = submission->Await();
     {
@@ -31,7 +33,9 @@ absl::StatusOr<v1::UploadFinished> LocalSender::Attempt() {
     if (outcome.answer.has_value()) return *std::move(outcome.answer);
     // A daemon that is gone comes back; what else there is does not pass.
     if (!outcome.lost.ok() && !absl::IsUnavailable(outcome.lost)) link_.Complain(outcome.lost);
+    lost = outcome.lost.ok() ? absl::CancelledError("it was cancelled") : outcome.lost;
   }
+  if (other_ == nullptr) return lost;
   return other_->Attempt();
 }
 
@@ -47,7 +51,7 @@ void LocalSender::Cancel() {
   std::lock_guard lock(mutex_);
   cancelled_ = true;
   if (submission_ != nullptr) submission_->Cancel();
-  other_->Cancel();
+  if (other_ != nullptr) other_->Cancel();
 }
 
 }  // namespace ckpt::client

@@ -10,16 +10,18 @@
 namespace ckpt::client {
 
 // The part is in a slot, and stays there until the daemon has it. While there is no connection, or
-// the daemon does not take the slot, it goes by another way, from the slot's memory.
+// the daemon does not take the slot, it goes by another way, if there is one, from its memory.
 class LocalSender final : public PartSender {
  public:
   // Submits at once: the daemon has the part if it lives, whether or not this process does. `slot`,
-  // of `snapshot`, is filled. `other` sends the slot's content. `link` outlives this.
+  // of `snapshot`, is filled. `other` sends the slot's content; null: nothing else may, and Attempt
+  // fails with UNAVAILABLE while a daemon is gone, or with why it takes no connection or slot.
+  // `link` outlives this.
   LocalSender(LocalLink& link, v1::UploadStart start, std::shared_ptr<LocalSnapshot> snapshot,
               LocalSlot& slot, std::unique_ptr<PartSender> other);
 
   absl::StatusOr<v1::UploadFinished> Attempt() override;
-  bool TakeProgress() override { return other_->TakeProgress(); }
+  bool TakeProgress() override { return other_ != nullptr && other_->TakeProgress(); }
   void Cancel() override;
 
  private:

@@ -93,14 +93,20 @@ bool Uploader::SlotIsFree() const {
 }
 
 void Uploader::Upload(const std::string& save, std::vector<PartBytes> parts) {
-  if (!Owes(save)) return;
+  std::shared_ptr<Save> owed;  // ends on this thread, or on its way
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = saves_.find(save);
+    if (found == saves_.end()) return;
+    owed = found->second;
+  }
   v1::UploadStart start;
   start.set_save(save);
-  std::vector<std::unique_ptr<PartSender>> senders = hand_over_.Take(start, std::move(parts));
+  auto senders = owed->snapshot ? hand_over_.Share(start, std::move(parts))
+                                : hand_over_.Take(start, std::move(parts));
   std::lock_guard lock(mutex_);
-  const std::shared_ptr<Save>& owed = saves_.at(save);  // ends on this thread, or on its way
   owed->parts = std::move(senders);
-  PutOnItsWay(owed);
+  PutOnItsWay(std::move(owed));
 }
 
 void Uploader::AwaitStaged(const std::string& save) {

@@ -88,5 +88,15 @@ TEST_F(HandOverTest, WhileEverySlotIsUsedItGoesByGrpc) {
   EXPECT_EQ(local.AwaitSubmits(1)["weights"], "first");
 }
 
+TEST_F(HandOverTest, WhatIsSharedWaitsForASocketInItsSlot) {
+  const auto senders = hand_over_.Share(Target(), {PartBytes::Own("weights", "content")});
+  EXPECT_TRUE(absl::IsUnavailable(senders[0]->Attempt().status()));
+  FakeLocalSocket local(path_, "token");
+  Welcome();
+  EXPECT_TRUE(senders[0]->Attempt().ok());
+  EXPECT_EQ(local.AwaitSubmits(1)["weights"], "content");
+  EXPECT_EQ(daemon_.uploads, 0);
+}
+
 }  // namespace
 }  // namespace ckpt::client

@@ -46,15 +46,16 @@ class LocalSenderTest : public ::testing::Test {
     welcome.set_local_token(token);
     link_.OnWelcome(welcome);
   }
-  std::unique_ptr<LocalSender> Send(const std::string& content) {
+  std::unique_ptr<LocalSender> Send(const std::string& content, bool other_way = true) {
     auto snapshot = link_.TakeSnapshot();
     LocalSlot* const slot = link_.Fill(*snapshot, 0, content);
     v1::UploadStart start;
     start.set_save("save");
     start.set_part("weights");
     start.set_size(static_cast<int64_t>(content.size()));
-    return std::make_unique<LocalSender>(link_, start, std::move(snapshot), *slot,
-                                         std::make_unique<OtherSender>(others_));
+    return std::make_unique<LocalSender>(
+        link_, start, std::move(snapshot), *slot,
+        other_way ? std::make_unique<OtherSender>(others_) : nullptr);
   }
   static FakeLocalSocket::Answer NoAnswerToSubmits() {
     return [](const v1::LocalRequest& request) {
@@ -146,6 +147,41 @@ TEST_F(LocalSenderTest, AnotherHostsDaemonGetsItTheOtherWay) {
   Send("content")->Attempt().IgnoreError();
   EXPECT_EQ(others_, 1);
   EXPECT_THAT(notices_, ElementsAre(HasSubstr("another daemon's token")));
+}
+
+TEST_F(LocalSenderTest, WhereThereIsNoOtherWayTheNextDaemonIsWaitedFor) {
+  auto daemon = Daemon("token", NoAnswerToSubmits());
+  const auto sender = Send("content", /*other_way=*/false);
+  daemon->AwaitSubmits(1);
+  daemon.reset();
+  EXPECT_TRUE(absl::IsUnavailable(sender->Attempt().status()));
+  // It is there, and has not been welcomed yet.
+  daemon = std::make_unique<FakeLocalSocket>(path_, "token of the next");
+  EXPECT_TRUE(absl::IsUnavailable(sender->Attempt().status()));
+  EXPECT_FALSE(sender->TakeProgress());
+  Welcome("token of the next");
+  EXPECT_TRUE(sender->Attempt().ok());
+  EXPECT_EQ(daemon->AwaitSubmits(1)["weights"], "content");
+}
+
+TEST_F(LocalSenderTest, WhereThereIsNoOtherWayASlotThatIsRefusedIsTheError) {
+  const auto daemon = Daemon("token", [](const v1::LocalRequest& request) {
+    if (request.has_hello()) return FakeLocalSocket::Stored(request);
+    return FakeLocalSocket::Error(request, LimitExceeded("slots of one trainer", 1, 2));
+  });
+  const auto sender = Send("content", /*other_way=*/false);
+  EXPECT_EQ(ReasonOf(sender->Attempt().status()), v1::ERROR_REASON_LIMIT_EXCEEDED);
+  sender->Cancel();
+  EXPECT_FALSE(sender->Attempt().ok());
+}
+
+TEST_F(LocalSenderTest, WhereThereIsNoOtherWayAnotherHostsDaemonIsNotWaitedFor) {
+  FakeLocalSocket stranger(path_, "token of the stranger");
+  Welcome("token of the daemon");
+  for (int save = 0; save < 2; ++save) {
+    const auto sender = Send("content", /*other_way=*/false);
+    EXPECT_TRUE(absl::IsPermissionDenied(sender->Attempt().status()));
+  }
 }
 
 TEST_F(LocalSenderTest, CancelEndsTheWaitAndTheSlotIsNotUsedBeforeItsAnswer) {
