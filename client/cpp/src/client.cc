@@ -11,7 +11,7 @@
 #include "client/cpp/src/channel.h"
 #include "client/cpp/src/download.h"
 #include "client/cpp/src/fetch.h"
-#include "client/cpp/src/huge_pages.h"
+#include "client/cpp/src/memory.h"
 #include "client/cpp/src/rpc_status.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
@@ -28,7 +28,7 @@ constexpr int kPageSize = 1000;
 
 class Client::Impl {
  public:
-  explicit Impl(ClientOptions options)
+  explicit Impl(const ClientOptions& options)
       : server_(client::ServerOrDefault(options.server)),
         timeout_(options.timeout),
         control_(client::MakeChannel(server_, client::Traffic::kControl)),
@@ -89,7 +89,7 @@ class Client::Impl {
     while (true) {
       const int64_t begin = offset;
       request.set_offset(begin);
-      const absl::Status status =
+      absl::Status status =
           client::Download(weights_, server_, request, [&](std::string_view bytes) {
             offset += static_cast<int64_t>(bytes.size());
             return sink(bytes);
@@ -121,7 +121,7 @@ class Client::Impl {
   grpc::GenericStub weights_;
 };
 
-Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Client::Client(const ClientOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 

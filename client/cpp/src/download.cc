@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/cpp/src/memory.h"
 #include "client/cpp/src/rpc_status.h"
 #include "storage/base/chunk_message.h"
 #include "storage/base/digest.h"
@@ -134,6 +135,7 @@ class Call {
 
 absl::Status Download(grpc::GenericStub& stub, const std::string& server,
                       const v1::DownloadRequest& request, ByteSink sink) {
+  KeepFreedMemory();
   return Call(stub, request).Run(server, sink);
 }
 

@@ -34,7 +34,7 @@ struct FetchOptions {
 // (storage/base/errors.h) tells the reason. UNAVAILABLE names the server that was tried.
 class Client {
  public:
-  explicit Client(ClientOptions options);
+  explicit Client(const ClientOptions& options);
   ~Client();
   Client(Client&&) noexcept;
 

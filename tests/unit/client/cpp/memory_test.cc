@@ -1,11 +1,14 @@
-#include "client/cpp/src/huge_pages.h"
+#include "client/cpp/src/memory.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 namespace ckpt::client {
 namespace {
@@ -43,6 +46,18 @@ TEST(ReserveTest, AsksForHugePagesWhereThereAreAny) {
   Reserve(content, kSize);
   EXPECT_EQ(IsAdvised(content.data() + kSize / 2),
             std::filesystem::exists("/sys/kernel/mm/transparent_hugepage"));
+}
+
+TEST(KeepFreedMemoryTest, WhatIsFreedStaysWithTheProcess) {
+  constexpr size_t kPiece = 64 << 10;
+  KeepFreedMemory();
+  std::vector<std::unique_ptr<char[]>> pieces;
+  for (size_t size = 0; size < 4 << 20; size += kPiece) {
+    pieces.push_back(std::make_unique<char[]>(kPiece));
+  }
+  pieces.clear();
+  const struct mallinfo2 info = mallinfo2();
+  EXPECT_TRUE(info.fordblks >= 4 << 20 || info.arena == 0) << "of a sanitizer nothing is known";
 }
 
 }  // namespace

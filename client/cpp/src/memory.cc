@@ -1,13 +1,15 @@
-#include "client/cpp/src/huge_pages.h"
+#include "client/cpp/src/memory.h"
 
 #include <sys/mman.h>
 
 #include <cstdint>
+#include <new>
 
 namespace ckpt::client {
 namespace {
 
 constexpr size_t kHugePage = 2 << 20;
+constexpr size_t kKeptMemory = 4 << 20;
 
 }  // namespace
 
@@ -18,6 +20,15 @@ void Reserve(std::string& content, size_t size) {
   if (content.capacity() < before + kHugePage) return;
   const size_t pages = (content.capacity() - before) / kHugePage;
   madvise(memory + before, pages * kHugePage, MADV_HUGEPAGE);  // advice: it need not be taken
+}
+
+void KeepFreedMemory() {
+  // glibc gives memory back to the kernel as soon as 128 KiB are free in one piece, until it sees
+  // a larger block freed that it had mapped on its own: then it keeps twice as much as that.
+  [[maybe_unused]] static const bool done = [] {
+    ::operator delete(::operator new(kKeptMemory));
+    return true;
+  }();
 }
 
 }  // namespace ckpt::client
