@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kRun[] = "fetch";
 
-// Reads what the baseline server sends, which is the same chunks; `take` gets each.
+// Reads what the baseline server sends, as many chunks; `take` gets each.
 void StreamFromNoop(v1::WeightService::Stub& stub, int64_t bytes,
                     const std::function<void(const std::string&)>& take) {
   grpc::ClientContext context;
@@ -77,7 +77,7 @@ std::vector<Result> BenchFetch(const Options& options) {
       },
       [&] { StreamFromNoop(*noop, options.bytes, [](const std::string&) {}); });
   stream.name = "fetch";
-  stream.what = "gRPC download, verified / no-op gRPC stream of the same chunks";
+  stream.what = "gRPC download, verified / no-op gRPC stream of as many chunks";
 
   Result memory = Measure(
       options, daemon,

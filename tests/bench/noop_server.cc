@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ckpt/v1/admin_service.grpc.pb.h"
 #include "ckpt/v1/training_service.grpc.pb.h"
@@ -49,31 +50,25 @@ class UploadReactor final : public grpc::ServerBidiReactor<v1::UploadRequest, v1
   v1::UploadResponse response_;
 };
 
-// Sends `length` bytes, always the same.
+// Sends what is ready to be sent.
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadResponse> {
  public:
-  explicit DownloadReactor(int64_t length) : left_(length) {
-    response_.mutable_chunk()->mutable_data()->assign(kChunkBytes, 'x');
+  explicit DownloadReactor(const std::vector<v1::DownloadResponse>& responses)
+      : responses_(responses) {
     Next();
   }
 
-  void OnWriteDone(bool ok) override {
-    if (!ok) left_ = 0;
-    Next();
-  }
+  void OnWriteDone(bool ok) override { ok ? Next() : Finish(grpc::Status::CANCELLED); }
   void OnDone() override { delete this; }
 
  private:
-  static constexpr int64_t kChunkBytes = 1 << 20;
-
   void Next() {
-    if (left_ <= 0) return Finish(grpc::Status::OK);
-    left_ -= kChunkBytes;
-    StartWrite(&response_);
+    if (next_ == responses_.size()) return Finish(grpc::Status::OK);
+    StartWrite(&responses_[next_++]);
   }
 
-  int64_t left_;
-  v1::DownloadResponse response_;
+  const std::vector<v1::DownloadResponse>& responses_;
+  size_t next_ = 0;
 };
 
 class Training final : public v1::TrainingService::CallbackService {
@@ -90,8 +85,23 @@ class Weights final : public v1::WeightService::CallbackService {
   }
   grpc::ServerWriteReactor<v1::DownloadResponse>* Download(
       grpc::CallbackServerContext* /*context*/, const v1::DownloadRequest* request) override {
-    return new DownloadReactor(request->length());
+    Prepare(request->length());
+    return new DownloadReactor(responses_);
   }
+
+  // Makes the chunks, each in memory of its own as those of a checkpoint are, once for all calls
+  // that are to come, one after the other.
+  void Prepare(int64_t length) {
+    const auto count = static_cast<size_t>(length / kChunkBytes);
+    if (responses_.size() == count) return;
+    responses_.resize(count);
+    for (v1::DownloadResponse& response : responses_) {
+      response.mutable_chunk()->mutable_data()->assign(kChunkBytes, 'x');
+    }
+  }
+
+  static constexpr int64_t kChunkBytes = 1 << 20;
+  std::vector<v1::DownloadResponse> responses_;
 };
 
 class Admin final : public v1::AdminService::CallbackService {
