@@ -20,7 +20,7 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& t
                                                         std::vector<PartBytes> parts) {
   std::shared_ptr<LocalSnapshot> snapshot;
   if (link_.connection() != nullptr) snapshot = link_.TakeSnapshot();
-  return Take(target, std::move(parts), std::move(snapshot), /*by_grpc_too=*/true);
+  return Take(target, std::move(parts), snapshot, /*by_grpc_too=*/true);
 }
 
 std::vector<std::unique_ptr<PartSender>> HandOver::Share(const v1::UploadStart& target,
@@ -28,10 +28,9 @@ std::vector<std::unique_ptr<PartSender>> HandOver::Share(const v1::UploadStart& 
   return Take(target, std::move(parts), link_.TakeSnapshot(), /*by_grpc_too=*/false);
 }
 
-std::vector<std::unique_ptr<PartSender>> HandOver::Take(const v1::UploadStart& target,
-                                                        std::vector<PartBytes> parts,
-                                                        std::shared_ptr<LocalSnapshot> snapshot,
-                                                        bool by_grpc_too) {
+std::vector<std::unique_ptr<PartSender>> HandOver::Take(
+    const v1::UploadStart& target, std::vector<PartBytes> parts,
+    const std::shared_ptr<LocalSnapshot>& snapshot, bool by_grpc_too) {
   std::vector<std::unique_ptr<PartSender>> senders;
   for (PartBytes& part : parts) {
     v1::UploadStart start = target;

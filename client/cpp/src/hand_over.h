@@ -39,7 +39,7 @@ class HandOver {
  private:
   std::vector<std::unique_ptr<PartSender>> Take(const v1::UploadStart& target,
                                                 std::vector<PartBytes> parts,
-                                                std::shared_ptr<LocalSnapshot> snapshot,
+                                                const std::shared_ptr<LocalSnapshot>& snapshot,
                                                 bool by_grpc_too);
   std::unique_ptr<PartSender> ByGrpc(v1::UploadStart start, std::string_view bytes,
                                      std::shared_ptr<const void> owner);

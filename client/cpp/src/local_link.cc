@@ -70,8 +70,9 @@ absl::Status LocalLink::refused() {
 absl::Status LocalLink::Connect(bool again) {
   absl::StatusOr<std::unique_ptr<LocalConnection>> opened =
       LocalConnection::Open(path_, token_, again);
-  if (opened.ok()) connection_ = *std::move(opened);
-  return opened.status();
+  if (!opened.ok()) return opened.status();
+  connection_ = *std::move(opened);
+  return absl::OkStatus();
 }
 
 LocalSlot* LocalLink::Fill(LocalSnapshot& snapshot, size_t place, std::string_view bytes) {

@@ -216,10 +216,9 @@ void Uploader::OnOutcome(const v1::SaveOutcome& outcome) {
 
 // Its slots are free for the next one.
 void Uploader::EndHeld(const std::shared_ptr<Save>& save) {
-  const std::shared_ptr<Save> ended = save;
+  const auto ended = saves_.extract(save->name);  // `save` may have been in it
   --held_;
-  Remember(*ended, StatusOf(*ended->outcome));
-  saves_.erase(ended->name);
+  Remember(*ended.mapped(), StatusOf(*ended.mapped()->outcome));
   changed_.notify_all();
 }
 
@@ -333,7 +332,7 @@ absl::Status Uploader::AwaitOutcome(Save& save) {
     changed_.wait_for(lock, options_.patience, [&] { return Told(save) || !lost_.ok(); });
     if (Told(save)) break;
     lock.unlock();
-    const absl::Status found = LookUp(save);
+    absl::Status found = LookUp(save);
     if (!absl::IsNotFound(found)) return found;
     lock.lock();
     if (!Told(save) && !lost_.ok()) return lost_;
