@@ -70,7 +70,7 @@ absl::Status InPolicy(std::string_view name, const absl::Status& status) {
   ErrorMetadata metadata = MetadataOf(status);
   metadata["policy"] = name;
   return MakeError(ReasonOf(status), fmt::format("policy '{}': {}", name, MessageOf(status)),
-                   std::move(metadata));
+                   metadata);
 }
 
 // What `mode` says; nothing for "auto" and for what the reference does not know.

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "ckpt/v1/weight_service.grpc.pb.h"
 #include "client/cpp/src/channel.h"
 #include "client/cpp/src/hand_over.h"
 #include "client/cpp/src/print.h"
