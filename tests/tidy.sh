@@ -2,7 +2,7 @@
 # Runs clang-tidy with the project's .clang-tidy over the sources; installs it if missing.
 #
 #   tests/tidy.sh                    every source of storage/, server/ and client/
-#   tests/tidy.sh storage/blob tests/unit/storage    those whose path begins so
+#   tests/tidy.sh storage/blob tests/unit/storage    those in these folders and below
 #
 # Any finding is an error.
 set -euo pipefail
@@ -21,6 +21,4 @@ cmake --build build/tidy --target ckpt_proto ckpt_proto_grpc
 
 folders=("$@")
 ((${#folders[@]})) || folders=(storage server client)
-git ls-files -- "${folders[@]}" | grep '\.cc$' |
-  xargs --max-procs="$(nproc)" --max-args=4 \
-    clang-tidy -p build/tidy --quiet --warnings-as-errors='*'
+exec python3 tests/tidy_together.py "${folders[@]}"
