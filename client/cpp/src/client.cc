@@ -90,9 +90,9 @@ class Client::Impl {
       const int64_t begin = offset;
       request.set_offset(begin);
       absl::Status status =
-          client::Download(weights_, server_, request, [&](std::string_view bytes) {
-            offset += static_cast<int64_t>(bytes.size());
-            return sink(bytes);
+          client::Download(weights_, server_, request, [&](client::Pieces pieces) {
+            for (const std::string_view piece : pieces) offset += std::ssize(piece);
+            return sink(pieces);
           });
       if (status.ok() || !client::IsTransient(status) || offset == begin) return status;
       if (!bulk_->WaitForConnected(std::chrono::system_clock::now() + timeout_)) return status;
@@ -102,9 +102,9 @@ class Client::Impl {
   // All of a part, verified.
   absl::Status ReadWhole(const std::string& checkpoint, const v1::Part& part, ByteSink sink) {
     WholeDigest digest;
-    absl::Status status = ReadPart(checkpoint, part, 0, [&](std::string_view bytes) {
-      digest.Update(bytes);
-      return sink(bytes);
+    absl::Status status = ReadPart(checkpoint, part, 0, [&](client::Pieces pieces) {
+      for (const std::string_view piece : pieces) digest.Update(piece);
+      return sink(pieces);
     });
     if (!status.ok()) return status;
     if (digest.Whole() == part.xxh3_128()) return absl::OkStatus();
@@ -262,7 +262,11 @@ absl::Status Client::Read(std::string_view run, std::string_view id, std::string
   if (!checkpoint.ok()) return checkpoint.status();
   const absl::StatusOr<v1::Part> only = client::SelectOnePart(*checkpoint, part);
   if (!only.ok()) return only.status();
-  return impl_->ReadWhole(checkpoint->name(), *only, sink);
+  return impl_->ReadWhole(checkpoint->name(), *only, [&](client::Pieces pieces) {
+    absl::Status status;
+    for (size_t i = 0; status.ok() && i < pieces.size(); ++i) status = sink(pieces[i]);
+    return status;
+  });
 }
 
 absl::StatusOr<std::string> Client::Read(std::string_view run, std::string_view id,
@@ -273,8 +277,8 @@ absl::StatusOr<std::string> Client::Read(std::string_view run, std::string_view 
   if (!only.ok()) return only.status();
   std::string content;
   client::Reserve(content, static_cast<size_t>(only->size()));
-  absl::Status status = impl_->ReadWhole(checkpoint->name(), *only, [&](std::string_view bytes) {
-    content += bytes;
+  absl::Status status = impl_->ReadWhole(checkpoint->name(), *only, [&](client::Pieces pieces) {
+    for (const std::string_view piece : pieces) content += piece;
     return absl::OkStatus();
   });
   if (!status.ok()) return status;

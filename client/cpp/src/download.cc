@@ -116,11 +116,8 @@ class Call {
       return BlobCorrupt(request_.checkpoint(), request_.part(),
                          fmt::format("the bytes from {} on were damaged on their way", offset_));
     }
-    for (const std::string_view piece : chunk_.pieces()) {
-      if (absl::Status status = sink(piece); !status.ok()) return status;
-      offset_ += static_cast<int64_t>(piece.size());
-    }
-    return absl::OkStatus();
+    for (const std::string_view piece : chunk_.pieces()) offset_ += std::ssize(piece);
+    return sink(chunk_.pieces());
   }
 
   const v1::DownloadRequest& request_;

@@ -3,6 +3,7 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,12 +13,13 @@
 
 namespace ckpt::client {
 
-// Takes the next bytes; an error ends the download.
-using ByteSink = absl::FunctionRef<absl::Status(std::string_view)>;
+// Takes the next bytes, in the pieces in which they came; an error ends the download.
+using Pieces = std::span<const std::string_view>;
+using ByteSink = absl::FunctionRef<absl::Status(Pieces)>;
 
-// Streams what `request` names to `sink`, in order, each chunk checked on arrival and given in the
-// pieces in which it came. Blocks. Errors: those of WeightService.Download; BLOB_CORRUPT also when
-// bytes were damaged on their way; those of `sink`.
+// Streams what `request` names to `sink`, in order, chunk by chunk, each checked on arrival.
+// Blocks. Errors: those of WeightService.Download; BLOB_CORRUPT also when bytes were damaged on
+// their way; those of `sink`.
 absl::Status Download(grpc::GenericStub& stub, const std::string& server,
                       const v1::DownloadRequest& request, ByteSink sink);
 

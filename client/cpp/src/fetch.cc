@@ -74,13 +74,15 @@ class PartFile {
   absl::Status ReadOn(const v1::Part& part, const PartReader& read, Progress& progress) {
     progress.Set(digest_.size());
     if (digest_.size() == part.size()) return absl::OkStatus();
-    return read(part, digest_.size(), [&](std::string_view bytes) {
-      if (static_cast<int64_t>(bytes.size()) > part.size() - digest_.size()) {
+    return read(part, digest_.size(), [&](Pieces pieces) {
+      int64_t size = 0;
+      for (const std::string_view piece : pieces) size += std::ssize(piece);
+      if (size > part.size() - digest_.size()) {
         return absl::DataLossError(
             fmt::format("part '{}' does not end where it should", part.part()));
       }
-      if (absl::Status status = file_.Append(bytes); !status.ok()) return status;
-      digest_.Update(bytes);
+      if (absl::Status status = file_.Append(pieces); !status.ok()) return status;
+      for (const std::string_view piece : pieces) digest_.Update(piece);
       progress.Set(digest_.size());
       return absl::OkStatus();
     });

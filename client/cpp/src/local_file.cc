@@ -4,13 +4,17 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <filesystem>
 #include <memory>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ckpt::client {
 namespace {
@@ -55,12 +59,23 @@ absl::Status LocalFile::ReadAll(absl::FunctionRef<void(std::string_view)> sink) 
   }
 }
 
-absl::Status LocalFile::Append(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
+absl::Status LocalFile::Append(std::span<const std::string_view> pieces) {
+  std::vector<iovec> rest;
+  for (const std::string_view piece : pieces) {
+    if (!piece.empty()) rest.push_back({const_cast<char*>(piece.data()), piece.size()});
+  }
+  for (size_t next = 0; next < rest.size();) {
+    const size_t count = std::min<size_t>(rest.size() - next, IOV_MAX);
+    const ssize_t written = writev(fd_.get(), &rest[next], static_cast<int>(count));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return ErrorOf("write", path_, errno);
-    bytes.remove_prefix(static_cast<size_t>(written));
+    for (auto left = static_cast<size_t>(written); left > 0;) {
+      iovec& piece = rest[next];
+      const size_t taken = std::min(left, piece.iov_len);
+      piece = {static_cast<char*>(piece.iov_base) + taken, piece.iov_len - taken};
+      left -= taken;
+      if (piece.iov_len == 0) ++next;
+    }
   }
   return absl::OkStatus();
 }

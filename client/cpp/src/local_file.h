@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +24,8 @@ class LocalFile {
   absl::StatusOr<int64_t> Size() const;
   // Hands everything to `sink`, from the start.
   absl::Status ReadAll(absl::FunctionRef<void(std::string_view)> sink) const;
-  absl::Status Append(std::string_view bytes);
+  // Writes the pieces one after the other.
+  absl::Status Append(std::span<const std::string_view> pieces);
   absl::Status Clear();
   // Survives a crash of the machine once this has returned OK.
   absl::Status Sync();

@@ -87,8 +87,8 @@ TEST(DownloadTest, HandsTheBytesOnInOrder) {
   Daemon daemon(
       {Header(), Chunk(0, "ab"), "", Chunk(2, ""), data_first, Chunk(6, large), "\x78\x01"});
   std::string content;
-  const absl::Status status = daemon.Download([&](std::string_view bytes) {
-    content += bytes;
+  const absl::Status status = daemon.Download([&](Pieces pieces) {
+    for (const std::string_view piece : pieces) content += piece;
     return absl::OkStatus();
   });
   EXPECT_TRUE(status.ok()) << status;
@@ -109,8 +109,8 @@ TEST(DownloadTest, HandsNothingOnThatIsDamaged) {
   for (const auto& c : cases) {
     Daemon daemon({Header(), Chunk(0, "ab"), c.message, Chunk(4, "ef")});
     std::string content;
-    const absl::Status status = daemon.Download([&](std::string_view bytes) {
-      content += bytes;
+    const absl::Status status = daemon.Download([&](Pieces pieces) {
+      for (const std::string_view piece : pieces) content += piece;
       return absl::OkStatus();
     });
     EXPECT_EQ(status.code(), c.code) << c.name << ": " << status;
@@ -120,9 +120,8 @@ TEST(DownloadTest, HandsNothingOnThatIsDamaged) {
 
 TEST(DownloadTest, BeginsWhereItIsAskedTo) {
   Daemon daemon({Header(), Chunk(7, "h")});
-  EXPECT_TRUE(daemon.Download([](std::string_view) { return absl::OkStatus(); }, 7).ok());
-  EXPECT_TRUE(
-      absl::IsDataLoss(daemon.Download([](std::string_view) { return absl::OkStatus(); }, 6)));
+  EXPECT_TRUE(daemon.Download([](Pieces) { return absl::OkStatus(); }, 7).ok());
+  EXPECT_TRUE(absl::IsDataLoss(daemon.Download([](Pieces) { return absl::OkStatus(); }, 6)));
 }
 
 TEST(DownloadTest, ASinkThatHasHadEnoughEndsIt) {
@@ -130,8 +129,8 @@ TEST(DownloadTest, ASinkThatHasHadEnoughEndsIt) {
   for (int64_t i = 0; i < 100; ++i) messages.push_back(Chunk(i << 20, std::string(1 << 20, 'x')));
   Daemon daemon(std::move(messages));
   int64_t bytes_taken = 0;
-  const absl::Status status = daemon.Download([&](std::string_view bytes) {
-    bytes_taken += std::ssize(bytes);
+  const absl::Status status = daemon.Download([&](Pieces pieces) {
+    for (const std::string_view piece : pieces) bytes_taken += std::ssize(piece);
     return bytes_taken > 5'000'000 ? absl::OutOfRangeError("enough") : absl::OkStatus();
   });
   EXPECT_EQ(status, absl::OutOfRangeError("enough"));

@@ -44,7 +44,7 @@ class FetchTest : public ::testing::Test {
                              if (!failure_.ok()) return failure_;
                              std::string_view rest = contents_[part.part()];
                              rest.remove_prefix(static_cast<size_t>(offset));
-                             return sink(rest);
+                             return sink({&rest, 1});
                            });
   }
 

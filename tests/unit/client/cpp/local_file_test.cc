@@ -13,19 +13,37 @@ using ckpt::testing::ReadText;
 using ckpt::testing::TempFolder;
 using ckpt::testing::WriteText;
 
+absl::Status Append(absl::StatusOr<LocalFile>& file, std::string_view bytes) {
+  return file->Append({&bytes, 1});
+}
+
+TEST(LocalFileTest, TakesAnyNumberOfPieces) {
+  const TempFolder folder;
+  auto file = LocalFile::Open(folder.File("f"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::string expected;
+  for (const size_t count : {0, 1, 2, 1024, 5000}) {  // the system takes 1,024 at once
+    std::vector<std::string> texts;
+    for (size_t i = 0; i < count; ++i) texts.push_back(i % 7 == 0 ? "" : std::to_string(i));
+    ASSERT_TRUE(file->Append(std::vector<std::string_view>(texts.begin(), texts.end())).ok());
+    for (const std::string& text : texts) expected += text;
+    EXPECT_EQ(ReadText(folder.File("f")), expected) << count;
+  }
+}
+
 TEST(LocalFileTest, GrowsAtItsEnd) {
   const TempFolder folder;
   WriteText(folder.File("f"), "old ");
   auto file = LocalFile::Open(folder.File("f"));
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(*file->Size(), 4);
-  ASSERT_TRUE(file->Append("new").ok());
+  ASSERT_TRUE(Append(file, "new").ok());
   ASSERT_TRUE(file->Sync().ok());
   std::string content;
   ASSERT_TRUE(file->ReadAll([&](std::string_view bytes) { content += bytes; }).ok());
   EXPECT_EQ(content, "old new");
   ASSERT_TRUE(file->Clear().ok());
-  ASSERT_TRUE(file->Append("x").ok());
+  ASSERT_TRUE(Append(file, "x").ok());
   EXPECT_EQ(ReadText(folder.File("f")), "x");
 }
 
@@ -45,7 +63,7 @@ TEST(LocalFileTest, ErrorsNameTheFile) {
 TEST(LocalFileTest, AFullDiskIsResourceExhausted) {
   auto file = LocalFile::Open("/dev/full");
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_TRUE(absl::IsResourceExhausted(file->Append("x")));
+  EXPECT_TRUE(absl::IsResourceExhausted(Append(file, "x")));
 }
 
 TEST(PrepareFolderTest, KeepsWhatIsWantedAndNothingElse) {
