@@ -25,7 +25,7 @@ void Reserve(std::string& content, size_t size) {
 void KeepFreedMemory() {
   // glibc gives memory back to the kernel as soon as 128 KiB are free in one piece, until it sees
   // a larger block freed that it had mapped on its own: then it keeps twice as much as that.
-  [[maybe_unused]] static const bool done = [] {
+  [[maybe_unused]] static const bool kDone = [] {
     ::operator delete(::operator new(kKeptMemory));
     return true;
   }();
