@@ -223,7 +223,7 @@ absl::StatusOr<v1::Part> StagedPartWriter::Store(const Content& content, std::st
   if (offset() > 0) {
     if (absl::Status status = Restart(); !status.ok()) return status;
   }
-  auto written = WriteWhole(data_->file(), content, xxh3_128.empty(), spawn);
+  auto written = WriteWhole(data_->file(), content, spawn);
   if (!written.ok()) {
     data_.reset();
     RemoveFiles().IgnoreError();

@@ -1,9 +1,12 @@
 #include "storage/fs/whole_writer.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,10 +20,9 @@ namespace {
 
 // One request to the disk, and one block digest.
 constexpr int64_t kBlock = kDigestBlockBytes;
-// Blocks that are written or wait to be hashed: those in place take no memory, and more of them
-// keep the disk busy while this thread hashes.
-constexpr size_t kWindow = 4;
-constexpr size_t kWindowInPlace = 8;
+// Blocks that are written or wait to be hashed.
+constexpr int64_t kWindow = 4;
+constexpr size_t kHugePage = 2 << 20;
 constexpr int kHelpers = 2;
 
 struct FreeMemory {
@@ -28,8 +30,13 @@ struct FreeMemory {
 };
 using AlignedMemory = std::unique_ptr<char, FreeMemory>;
 
-AlignedMemory NewBuffer() {
-  return AlignedMemory(static_cast<char*>(std::aligned_alloc(kDirectAlignment, kBlock)));
+AlignedMemory NewBuffer(int64_t bytes) {
+  static_assert(kHugePage % kDirectAlignment == 0);
+  const size_t alignment = bytes < kBlock ? kDirectAlignment : kHugePage;
+  const size_t size = (static_cast<size_t>(bytes) + alignment - 1) / alignment * alignment;
+  AlignedMemory memory(static_cast<char*>(std::aligned_alloc(alignment, size)));
+  if (alignment == kHugePage) madvise(memory.get(), size, MADV_HUGEPAGE);  // a wish
+  return memory;
 }
 
 bool NotPossible(const absl::Status& status) {
@@ -40,13 +47,11 @@ bool NotPossible(const absl::Status& status) {
 // and touch neither file nor content.
 class Transfer {
  public:
-  Transfer(File& file, const Content& content, bool check_unchanged)
+  Transfer(File& file, const Content& content)
       : file_(file),
         content_(content),
-        check_unchanged_(check_unchanged && content.in_place()),
         size_(content.size()),
-        blocks_((size_ + kBlock - 1) / kBlock),
-        slots_(content.in_place() ? kWindowInPlace : kWindow) {}
+        blocks_((size_ + kBlock - 1) / kBlock) {}
 
   // Writes the first block, which tells whether direct writing works here.
   absl::Status Begin();
@@ -61,17 +66,14 @@ class Transfer {
   struct Slot {
     AlignedMemory buffer;
     std::string_view bytes;
-    std::string digest_before;
     bool written = false;
   };
 
   int64_t Length(int64_t block) const { return std::min(kBlock, size_ - block * kBlock); }
   // Needs mutex_.
-  bool CanBegin() const {
-    return status_.ok() && begun_ < blocks_ && begun_ - hashed_ < std::ssize(slots_);
-  }
+  bool CanBegin() const { return status_.ok() && begun_ < blocks_ && begun_ < hashed_ + kWindow; }
   bool NothingToBegin() const { return !status_.ok() || begun_ == blocks_; }
-  Slot& SlotOf(int64_t block) { return slots_[static_cast<size_t>(block) % slots_.size()]; }
+  Slot& SlotOf(int64_t block) { return slots_[static_cast<size_t>(block % kWindow)]; }
 
   // Begin the next block and write it; the lock is not held meanwhile.
   void WriteNext(std::unique_lock<std::mutex>& lock);
@@ -79,21 +81,17 @@ class Transfer {
   absl::Status Put(int64_t offset, std::string_view bytes);
   void HashNext(std::unique_lock<std::mutex>& lock);
   absl::Status Hash(const Slot& slot);
-  absl::Status CheckUnchanged() const;
 
   File& file_;
   const Content& content_;
-  const bool check_unchanged_;
   const int64_t size_;
   const int64_t blocks_;
   WriteMode mode_ = WriteMode::kPaced;
-  // Of the one thread that hashes:
-  StreamDigest digest_;
-  std::string digests_before_;  // as StreamDigest::Blocks
+  StreamDigest digest_;  // of the one thread that hashes
 
   std::mutex mutex_;
   std::condition_variable changed_;  // any of what follows; guarded by mutex_
-  std::vector<Slot> slots_;          // a block's slot is its writer's, then the hasher's
+  Slot slots_[kWindow];              // a block's slot is its writer's, then the hasher's
   int64_t begun_ = 0;                // blocks below have a writer
   int64_t hashed_ = 0;               // blocks below are done
   int writing_ = 0;                  // threads that write
@@ -147,7 +145,6 @@ absl::Status Transfer::Finish() {
   begun_ = blocks_;  // whoever comes from now on is too late
   changed_.notify_all();
   changed_.wait(lock, [this] { return writing_ == 0; });
-  if (status_.ok()) status_ = CheckUnchanged();
   return status_;
 }
 
@@ -165,11 +162,14 @@ void Transfer::WriteNext(std::unique_lock<std::mutex>& lock) {
 
 absl::Status Transfer::WriteBlock(int64_t block, Slot& slot) {
   const int64_t offset = block * kBlock;
-  if (slot.buffer == nullptr && !content_.in_place()) slot.buffer = NewBuffer();
+  if (slot.buffer == nullptr) slot.buffer = NewBuffer(std::min(size_, kBlock));
   auto bytes = content_.Read(offset, Length(block), slot.buffer.get());
   if (!bytes.ok()) return bytes.status();
   slot.bytes = *bytes;
-  if (check_unchanged_) slot.digest_before = BlockDigest(slot.bytes);
+  if (content_.in_place()) {
+    std::memcpy(slot.buffer.get(), bytes->data(), bytes->size());
+    slot.bytes = {slot.buffer.get(), bytes->size()};
+  }
   return Put(offset, slot.bytes);
 }
 
@@ -205,26 +205,13 @@ absl::Status Transfer::Hash(const Slot& slot) {
     if (!status.ok()) return status;
   }
   digest_.Update(slot.bytes);
-  digests_before_ += slot.digest_before;
   return absl::OkStatus();
-}
-
-absl::Status Transfer::CheckUnchanged() const {
-  const std::string after = digest_.Blocks();
-  if (!check_unchanged_ || after == digests_before_) return absl::OkStatus();
-  const auto differs = std::mismatch(after.begin(), after.end(), digests_before_.begin()).first;
-  const size_t block = static_cast<size_t>(differs - after.begin()) / kBlockDigestBytes;
-  const auto digest = [&](const std::string& digests) {
-    return Hex(digests.substr(block * kBlockDigestBytes, kBlockDigestBytes));
-  };
-  return DigestMismatch("content in shared memory", digest(digests_before_), digest(after));
 }
 
 }  // namespace
 
-absl::StatusOr<WholeWritten> WriteWhole(File& file, const Content& content, bool check_unchanged,
-                                        const Spawn& spawn) {
-  auto transfer = std::make_shared<Transfer>(file, content, check_unchanged);
+absl::StatusOr<WholeWritten> WriteWhole(File& file, const Content& content, const Spawn& spawn) {
+  auto transfer = std::make_shared<Transfer>(file, content);
   if (absl::Status status = transfer->Begin(); !status.ok()) return status;
   for (int i = 0; spawn && i < kHelpers && content.size() > (i + 1) * kBlock; ++i) {
     spawn([transfer] { transfer->Help(); });
