@@ -43,18 +43,16 @@ absl::StatusOr<std::unique_ptr<const FileContent>> FileContent::Open(UniqueFd fi
       new FileContent(std::move(file), size, *std::move(grant)));
 }
 
-absl::StatusOr<std::string_view> FileContent::Read(int64_t offset, int64_t size,
-                                                   char* buffer) const {
-  int64_t done = 0;
-  while (done < size) {
-    const ssize_t got =
-        pread(file_.get(), buffer + done, static_cast<size_t>(size - done), offset + done);
+absl::Status FileContent::Read(int64_t offset, std::span<char> buffer) const {
+  while (!buffer.empty()) {
+    const ssize_t got = pread(file_.get(), buffer.data(), buffer.size(), offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return FileError("pread", "file handed over", errno);
     if (got == 0) return Invalid("it was shortened before it was stored");
-    done += got;
+    offset += got;
+    buffer = buffer.subspan(static_cast<size_t>(got));
   }
-  return std::string_view(buffer, static_cast<size_t>(size));
+  return absl::OkStatus();
 }
 
 }  // namespace ckpt::server

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "absl/status/statusor.h"
 #include "server/local/slot.h"
@@ -22,9 +23,8 @@ class FileContent final : public storage::Content {
                                                                  SlotMemory& memory);
 
   int64_t size() const override { return size_; }
-  bool in_place() const override { return false; }
   // FIELD_INVALID if the file has become shorter.
-  absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size, char* buffer) const override;
+  absl::Status Read(int64_t offset, std::span<char> buffer) const override;
 
  private:
   FileContent(UniqueFd file, int64_t size, SlotMemory::Grant memory)

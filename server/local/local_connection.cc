@@ -161,6 +161,7 @@ void LocalConnection::Process() {
 absl::Status LocalConnection::Take(v1::LocalRequest& request) {
   if (request.has_hello()) return OnHello(request.id(), request.hello());
   if (!welcomed_) return ProtocolViolation("the first message must be hello");
+  if (request.id() == 0) return ProtocolViolation("the id of a request must be above 0");
   v1::LocalResponse response = Response(request.id());
   absl::Status status;
   switch (request.message_case()) {
@@ -304,7 +305,7 @@ void LocalConnection::OnSubmit(uint64_t id, v1::SubmitPart& submit) {
   auto content = ContentOf(submit);
   if (!content.ok()) return AnswerError(id, content.status());
   services_.submitter.Submit(
-      {submit.start(), *std::move(content), submit.xxh3_128()},
+      {submit.start(), *std::move(content), submit.xxh3_128(), submit.has_slot()},
       [self = shared_from_this(), id, submit](absl::StatusOr<v1::UploadFinished> finished) mutable {
         const auto executor = self->socket_.get_executor();
         // Moved, so that the last hold on the connection is never that of another thread.

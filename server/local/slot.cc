@@ -82,10 +82,10 @@ uint64_t Slot::generation() const {
   return __atomic_load_n(reinterpret_cast<const uint64_t*>(mapping_), __ATOMIC_ACQUIRE);
 }
 
-absl::StatusOr<std::string_view> SlotContent::Read(int64_t offset, int64_t size,
-                                                   char* /*buffer*/) const {
+absl::Status SlotContent::Read(int64_t offset, std::span<char> buffer) const {
   if (absl::Status status = Check(); !status.ok()) return status;
-  return slot_->content().substr(static_cast<size_t>(offset), static_cast<size_t>(size));
+  slot_->content().copy(buffer.data(), buffer.size(), static_cast<size_t>(offset));
+  return absl::OkStatus();
 }
 
 absl::Status SlotContent::Check() const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -82,7 +83,7 @@ class Slot {
   const SlotMemory::Grant memory_;
 };
 
-// The first `size` bytes of a slot's content, in place. Reading and checking them fail with
+// The first `size` bytes of a slot's content. Reading and checking them fail with
 // DIGEST_MISMATCH once the slot shows another generation than `generation`.
 class SlotContent final : public storage::Content {
  public:
@@ -90,8 +91,7 @@ class SlotContent final : public storage::Content {
       : slot_(std::move(slot)), size_(size), generation_(generation) {}
 
   int64_t size() const override { return size_; }
-  bool in_place() const override { return true; }
-  absl::StatusOr<std::string_view> Read(int64_t offset, int64_t size, char* buffer) const override;
+  absl::Status Read(int64_t offset, std::span<char> buffer) const override;
   absl::Status Check() const override;
 
  private:

@@ -64,7 +64,7 @@ void Submitter::Opened(const std::shared_ptr<Job>& job, absl::StatusOr<UploadTar
 // The run hears of it before the save counts as opened: a daemon that ends closes the run after
 // that, and persists what it holds.
 void Submitter::Hold(const std::shared_ptr<Job>& job, const std::shared_ptr<RunActor>& run) {
-  if (!job->submission.content->in_place()) {
+  if (!job->submission.in_slot) {
     job->submission.content.reset();
     Count(-1, 0);
     return job->done(SharedMemoryRequired("what is handed over in a file"));

@@ -21,6 +21,7 @@ struct Submission {
   v1::UploadStart start;
   std::shared_ptr<const storage::Content> content;  // let go as soon as it is stored
   std::string xxh3_128;                             // empty if the sender cannot tell
+  bool in_slot = false;                             // rather than in a file
 };
 
 // Takes a part through the steps of an upload: its save is opened, the content stored, the part

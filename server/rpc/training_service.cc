@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kMaxUnsent = 256;
 
 // A request whose parts are in a few large pieces of memory, which go together: a message of events
-// has thousands of parts.
+// has hundreds of parts.
 struct ArenaRequest {
   google::protobuf::Arena arena;
   v1::TrainRequest& message = *google::protobuf::Arena::CreateMessage<v1::TrainRequest>(&arena);

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -162,14 +161,11 @@ void Transfer::WriteNext(std::unique_lock<std::mutex>& lock) {
 
 absl::Status Transfer::WriteBlock(int64_t block, Slot& slot) {
   const int64_t offset = block * kBlock;
+  const auto length = static_cast<size_t>(Length(block));
   if (slot.buffer == nullptr) slot.buffer = NewBuffer(std::min(size_, kBlock));
-  auto bytes = content_.Read(offset, Length(block), slot.buffer.get());
-  if (!bytes.ok()) return bytes.status();
-  slot.bytes = *bytes;
-  if (content_.in_place()) {
-    std::memcpy(slot.buffer.get(), bytes->data(), bytes->size());
-    slot.bytes = {slot.buffer.get(), bytes->size()};
-  }
+  absl::Status read = content_.Read(offset, {slot.buffer.get(), length});
+  if (!read.ok()) return read;
+  slot.bytes = {slot.buffer.get(), length};
   return Put(offset, slot.bytes);
 }
 

@@ -31,7 +31,7 @@ struct WholeWritten {
 // where the file system can, paced where it cannot or the content is small. Nothing is synced.
 //
 // Each block is read once, into memory of its own, which is written and hashed from there: the
-// digest belongs to the bytes in the file even if somebody changes content in place meanwhile. That
+// digest belongs to the bytes in the file even if somebody changes the content meanwhile. That
 // costs less than the disk gains by it, which takes huge pages in fewer and larger requests than
 // the small ones of shared memory. Four blocks of 4 MiB at most.
 //

@@ -17,9 +17,8 @@ struct EventRow {
   v1::EventRecord record;
 };
 
-// A list. Most events are nothing but an event, and stay where they are: thousands of them pass in
-// a second, and a copy of each would cost more than all the rest. Copies of a list share what it
-// refers to. Not thread-safe.
+// A list. Most events are nothing but an event, and stay where they were received: they are many,
+// and are not copied. Copies of a list share what it refers to. Not thread-safe.
 class RecordedEvents {
  public:
   struct Row {

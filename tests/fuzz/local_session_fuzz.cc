@@ -100,8 +100,10 @@ class Session {
       case 5:
         return SetGeneration(how % 8);
       case 6:
+        whole_frames_ = false;
         return Send(std::string(how % 9, static_cast<char>(how)), descriptors_.Pick(how / 9));
       case 7:
+        whole_frames_ = false;
         return Send(Frame(request).substr(0, how % 12), descriptors_.Pick(how));
       case 8:
         return Send(Frame(request), descriptors_.Pick(how), 1 + how % 6);
@@ -186,6 +188,8 @@ class Session {
       left.remove_prefix(size);
       Check(response.message_case() != v1::LocalResponse::MESSAGE_NOT_SET, "answers say something");
       Check(response.id() != 0 || response.has_error(), "what ends a connection is an error");
+      // After half a frame the rest of the next is whatever it is, and so are its ids.
+      if (response.id() != 0 && !whole_frames_) continue;
       Check(response.id() <= last_id_, "answers belong to a request");
       Check(++answers[response.id()] == 1, "a request is answered once");
     }
@@ -199,6 +203,7 @@ class Session {
       boost::asio::make_work_guard(io_);
   UniqueFd peer_;
   uint64_t last_id_ = 0;
+  bool whole_frames_ = true;  // nothing else has been sent
 };
 
 // But for those of the store, whose index opens and closes files as it likes.

@@ -84,7 +84,8 @@ std::string EncodeFrame(const v1::LocalRequest& request) {
   return frame + body;
 }
 
-bool LocalPeer::Send(const v1::LocalRequest& request, int descriptor) {
+bool LocalPeer::Send(v1::LocalRequest request, int descriptor) {
+  if (request.id() == 0) request.set_id(++last_id_);
   return SendBytes(EncodeFrame(request), descriptor);
 }
 

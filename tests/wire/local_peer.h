@@ -44,7 +44,8 @@ class LocalPeer {
   bool SendBytes(std::string_view bytes, int descriptor = -1, int descriptors = 1);
   // Sends what fits into the buffers, and gives its size. Waits a moment for room.
   size_t SendSome(std::string_view bytes);
-  bool Send(const v1::LocalRequest& request, int descriptor = -1);
+  // Gives the request an id unless it has one.
+  bool Send(v1::LocalRequest request, int descriptor = -1);
   // The next answer; nothing once the daemon has closed.
   std::optional<v1::LocalResponse> Read();
   // Sends, and reads the answer.

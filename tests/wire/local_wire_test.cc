@@ -264,6 +264,8 @@ TEST_F(LocalWireTest, WhatEndsAConnectionEndsNoOther) {
   wrong.mutable_hello()->set_token(std::string(16, 'x'));
   v1::LocalRequest release;
   release.mutable_release_slot()->set_slot(1);
+  v1::LocalRequest nothing;
+  nothing.set_id(1);
   const PeerSlot slot(8192);
   struct Case {
     const char* what;
@@ -276,7 +278,8 @@ TEST_F(LocalWireTest, WhatEndsAConnectionEndsNoOther) {
       {"not hello first", EncodeFrame(release)},
       {"wrong token", EncodeFrame(wrong), -1, 1, "code 7"},
       {"hello twice", EncodeFrame(hello) + EncodeFrame(hello)},
-      {"nothing in it", EncodeFrame(hello) + EncodeFrame(v1::LocalRequest())},
+      {"nothing in it", EncodeFrame(hello) + EncodeFrame(nothing)},
+      {"no id", EncodeFrame(hello) + EncodeFrame(release)},
       {"a huge frame", std::string("\xff\xff\xff\xff")},
       {"no message", std::string("\x04\x00\x00\x00\xff\xff\xff\xff", 8)},
       {"a descriptor for nothing", EncodeFrame(hello), slot.fd()},

@@ -67,19 +67,16 @@ TEST_F(WholeWriterTest, WritesAndHashesEverySize) {
                            33 * kMiB + 4096};
   for (const int64_t size : sizes) {
     const std::string bytes = Bytes(static_cast<size_t>(size));
-    for (const bool in_place : {true, false}) {
-      for (const bool helped : {true, false}) {
-        SCOPED_TRACE(testing::Message()
-                     << size << " in place " << in_place << " helped " << helped);
-        std::filesystem::remove(dir_ / "f");
-        Threads threads;
-        const TestContent content(bytes, in_place);
-        const auto written = Write(content, helped ? threads.spawn() : nullptr);
-        ASSERT_OK(written);
-        EXPECT_EQ(written->digest.Whole(), DigestOf(bytes));
-        EXPECT_EQ(written->digest.size(), size);
-        EXPECT_EQ(ReadFile(dir_ / "f"), bytes);
-      }
+    for (const bool helped : {true, false}) {
+      SCOPED_TRACE(testing::Message() << size << " helped " << helped);
+      std::filesystem::remove(dir_ / "f");
+      Threads threads;
+      const TestContent content(bytes);
+      const auto written = Write(content, helped ? threads.spawn() : nullptr);
+      ASSERT_OK(written);
+      EXPECT_EQ(written->digest.Whole(), DigestOf(bytes));
+      EXPECT_EQ(written->digest.size(), size);
+      EXPECT_EQ(ReadFile(dir_ / "f"), bytes);
     }
   }
 }
@@ -106,13 +103,6 @@ TEST_F(WholeWriterTest, FallsBackWhereDirectWritingIsRefused) {
   }
 }
 
-TEST_F(WholeWriterTest, MemoryThatIsNotAlignedIsWrittenAllTheSame) {
-  const std::string bytes = Bytes(5 * kMiB);
-  const auto written = Write(TestContent(bytes, /*in_place=*/true, /*misaligned_by=*/8));
-  ASSERT_OK(written);
-  EXPECT_EQ(ReadFile(dir_ / "f"), bytes);
-}
-
 TEST_F(WholeWriterTest, ErrorsOfTheDiskEndIt) {
   Threads threads;
   file_system_.set_plan(
@@ -124,7 +114,7 @@ TEST_F(WholeWriterTest, ErrorsOfTheDiskEndIt) {
 
 TEST_F(WholeWriterTest, ErrorsOfTheContentEndIt) {
   for (const int64_t bad : {int64_t{0}, 12 * kMiB}) {
-    TestContent content(Bytes(20 * kMiB), /*in_place=*/false);
+    TestContent content(Bytes(20 * kMiB));
     content.set_on_read([bad](int64_t offset) {
       return offset == bad ? absl::Status(absl::StatusCode::kAborted, "cut") : absl::OkStatus();
     });
