@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import unittest
+import weakref
 
 import ckptd
 from ckptd import v1
@@ -25,6 +27,22 @@ class Contract(unittest.TestCase):
         self.assertEqual(v1.ErrorReason.Name(32), "ERROR_REASON_WRITER_FENCED")
         with self.assertRaisesRegex(AttributeError, "Chekpoint"):
             _ = v1.Chekpoint
+
+    def test_no_class_is_ever_collected(self) -> None:
+        # Another thread could get it while it is being taken apart, and would crash.
+        run = v1.Run(create_time={"seconds": 1}, labels={"a": "b"})
+        classes = [
+            weakref.ref(message)
+            for message in (
+                type(run.create_time),
+                run.DESCRIPTOR.fields_by_name["labels"].message_type._concrete_class,
+                v1.message_class("google.rpc.ErrorInfo"),
+                v1.message_class("ckpt.v1.GetStatusRequest"),
+            )
+        ]
+        del run
+        gc.collect()
+        self.assertNotIn(None, [message() for message in classes])
 
     def test_every_method_that_is_called_exists(self) -> None:
         channel = make_channel("127.0.0.1:1", bulk=False)

@@ -6,6 +6,7 @@ in a pool of their own, so that no other package's protos can clash with them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -15,7 +16,7 @@ from google.protobuf.internal import enum_type_wrapper
 _PACKAGE = "ckpt.v1."
 
 
-def _load_pool() -> descriptor_pool.DescriptorPool:
+def _load_files() -> list[Any]:
     files = descriptor_pb2.FileDescriptorSet()
     try:
         files.ParseFromString(resources.files(__package__).joinpath("contract.binpb").read_bytes())
@@ -24,21 +25,39 @@ def _load_pool() -> descriptor_pool.DescriptorPool:
             "ckptd/contract.binpb is missing: this is a source tree, in which"
             " `python3 client/python/contract.py` makes it"
         ) from None
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    return list(files.file)
+
+
+def _messages_of(pool: descriptor_pool.DescriptorPool, files: list[Any]) -> Iterator[Any]:
+    """Each message, also those that are declared within others and those made for maps."""
+    pending: list[Any] = []
+    for file in files:
         pool.AddSerializedFile(file.SerializeToString())
-    return pool
+        pending += pool.FindFileByName(file.name).message_types_by_name.values()
+    while pending:
+        message = pending.pop()
+        yield message
+        pending += message.nested_types
 
 
-_pool = _load_pool()
+def _make_class(message: Any) -> Any:
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(message)
+    return message_factory.MessageFactory(_pool).GetPrototype(message)
+
+
+_pool = descriptor_pool.DescriptorPool()
+# All of them, for as long as the process lives. The runtime makes the class of a field's message
+# when that is first read, and finds it again by a reference that does not keep it: while the
+# garbage collector takes one apart, another thread still gets it, and dies of a segmentation fault.
+_classes = {
+    message.full_name: _make_class(message) for message in _messages_of(_pool, _load_files())
+}
 
 
 def message_class(full_name: str) -> Any:
     """The class of a message of the contract or of google.rpc. KeyError: there is none."""
-    descriptor = _pool.FindMessageTypeByName(full_name)
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(_pool).GetPrototype(descriptor)
+    return _classes[full_name]
 
 
 def method(service: str, name: str) -> Any:
