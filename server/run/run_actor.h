@@ -119,6 +119,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   struct Finishing {
     std::vector<SaveDone> waiters;
     std::optional<MetricTimer::Timing> timing;
+    bool more = false;  // a part has come that was perhaps not seen when the parts were counted
   };
 
   // A checkpoint that is to lose its rank, or to be deleted altogether.

@@ -177,7 +177,11 @@ void RunActor::UseStage(const RunState::StageUse& use, Task then) {
 // Publishes the save if all its parts are there (steps 3 and 4).
 void RunActor::Complete(std::string id) {
   const v1::Checkpoint* save = state_.OpenSave(id);
-  if (save == nullptr || state_.Publishing(id)) return;  // its waiters hear of it
+  if (save == nullptr) return;  // its waiters hear of it
+  if (state_.Publishing(id)) {
+    finishing_[id].more = true;
+    return;
+  }
   state_.SetPublishing(id, true);
   PostDisk([this, id = std::move(id), save = *save] {
     auto parts = services_.store.CompleteParts(run_, id, "", /*world_size=*/1);
@@ -197,6 +201,7 @@ void RunActor::Incomplete(const std::string& id) {
   state_.SetPublishing(id, false);
   const v1::Checkpoint* save = state_.OpenSave(id);
   if (save == nullptr) return;
+  if (std::exchange(finishing_[id].more, false)) return Complete(id);
   for (SaveDone& waiter : std::exchange(finishing_[id].waiters, {})) waiter(*save);
   finishing_.erase(id);
 }

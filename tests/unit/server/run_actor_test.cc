@@ -22,6 +22,8 @@
 #include "storage/base/clock.h"
 #include "storage/base/errors.h"
 #include "storage/blob/layout.h"
+#include "storage/fs/posix_file_system.h"
+#include "tests/unit/storage/testing/faulty_file_system.h"
 #include "tests/unit/storage/testing/temp_dir.h"
 
 namespace ckpt::server {
@@ -90,7 +92,8 @@ constexpr int kDiskThreads = 2;
 class RunActorTest : public testing::Test {
  protected:
   RunActorTest() {
-    auto store = storage::CheckpointStore::Open({.data_dir = folder_ / "data", .clock = &clock_});
+    auto store = storage::CheckpointStore::Open(
+        {.data_dir = folder_ / "data", .file_system = &file_system_, .clock = &clock_});
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     index_ = std::make_unique<IndexWriter>(*store_, executors_, metrics_);
@@ -130,12 +133,13 @@ class RunActorTest : public testing::Test {
     batch->mutable_metrics(0)->set_name(metric);
     actor_->TakeEvents(session, std::move(batch), [] {});
   }
-  // Writes the only part of a save.
-  void WritePart(const std::string& id) {
+  // Writes a part of a save.
+  void WritePart(const std::string& id, const std::string& part = "weights", int part_count = 1) {
     storage::PartTarget target;
     target.run = "r";
     target.save = id;
-    target.part = "weights";
+    target.part = part;
+    target.part_count = part_count;
     auto writer = store_->OpenPart(target);
     ASSERT_TRUE(writer.ok()) << writer.status();
     const std::string_view bytes = "the weights";
@@ -163,6 +167,8 @@ class RunActorTest : public testing::Test {
   }
 
   const storage::TempDir folder_;
+  storage::PosixFileSystem real_;
+  storage::FaultyFileSystem file_system_{real_};
   MovedClock clock_;
   std::chrono::milliseconds save_timeout_ = std::chrono::hours(1);
   Metrics metrics_;
@@ -415,6 +421,33 @@ TEST_F(RunActorTest, ATrainerThatStaysAwayLosesItsOpenSaveAndNothingElse) {
   Commit("3");
   EXPECT_EQ(store_->GetBest("r", "loss", false, "")->name(), "runs/r/checkpoints/3");
   EXPECT_TRUE(store_->GetCheckpoint("r", "1").ok());
+}
+
+// The last part comes when the run has begun to look which parts are there, and has not seen it.
+TEST_F(RunActorTest, APartThatComesWhileTheOthersAreCountedCompletesTheSave) {
+  const auto session = Connect();
+  Tell(session, EpochEnd(1, 0, 0.5));
+  ASSERT_EQ(session->NextDecision().saves_size(), 1);
+  WritePart("1", "a", 2);
+  WritePart("1", "b", 2);
+  const std::string staging = folder_ / ("data/" + storage::StagingPath("r@1"));
+  const std::string finished = staging + "/" + storage::SessionFileName("b");
+  const std::string hidden = folder_ / "b";
+  std::filesystem::rename(finished, hidden);
+  auto [last_done, last] = Awaitable<absl::StatusOr<v1::Checkpoint>>();
+  file_system_.set_plan([&](int64_t, std::string_view operation, std::string_view path) {
+    const bool listed = operation == "open" && path.ends_with(storage::SessionFileName("a"));
+    if (listed && std::filesystem::exists(hidden)) {
+      std::filesystem::rename(hidden, finished);
+      actor_->FinishPart("1", last_done);
+    }
+    return 0;
+  });
+  actor_->FinishPart("1", [](const absl::StatusOr<v1::Checkpoint>&) {});
+  const auto checkpoint = last.get();
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ(checkpoint->state(), v1::Checkpoint::STATE_COMMITTED);
+  file_system_.set_plan(nullptr);
 }
 
 TEST_F(RunActorTest, DeletingTheRunTellsUploadsThatAreBeingCommitted) {
