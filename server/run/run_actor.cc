@@ -182,14 +182,16 @@ void RunActor::CloseWhenAnswered(std::shared_ptr<TrainerSession> session) {
       });
 }
 
-void RunActor::Retire(absl::Status status) {
-  PostStrand([this, status = std::move(status)] {
+void RunActor::Retire(absl::Status status, Task retired) {
+  PostStrand([this, status = std::move(status), retired = std::move(retired)]() mutable {
     self_.reset();
     FailCallers(status);
-    if (session_ == nullptr) return;
-    LeaveSnapshots();
-    session_->Close(status);
-    DropSession();
+    if (session_ != nullptr) {
+      LeaveSnapshots();
+      session_->Close(status);
+      DropSession();
+    }
+    retired();
   });
 }
 

@@ -80,8 +80,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
   void Detach(std::shared_ptr<TrainerSession> session);
   // The daemon is going down: closes the session, if any, with `status`, and stops timing open
-  // saves.
-  void Retire(absl::Status status);
+  // saves. `retired` comes on the strand, when what is held in memory is on its way to the disk.
+  void Retire(absl::Status status, Task retired);
 
   // ---- Saves (run_saves.cc). Ids are decimal.
 

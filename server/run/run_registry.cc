@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <iterator>
+#include <latch>
 #include <utility>
 
 #include "storage/base/errors.h"
@@ -104,7 +106,10 @@ void RunRegistry::Drain() {
     const std::lock_guard lock(mutex_);
     draining_ = true;
   }
-  for (const auto& actor : Live()) actor->Retire(Draining());
+  const auto actors = Live();
+  std::latch retired(std::ssize(actors));
+  for (const auto& actor : actors) actor->Retire(Draining(), [&retired] { retired.count_down(); });
+  retired.wait();
 }
 
 }  // namespace ckpt::server

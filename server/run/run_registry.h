@@ -38,7 +38,9 @@ class RunRegistry {
 
   // Whether Drain was called.
   bool draining() const;
-  // From now on nobody gets an actor; connected trainers are told to come back.
+  // From now on nobody gets an actor; connected trainers are told to come back. Returns when what
+  // the runs hold in memory is on its way to the disk, also that of trainers lost just before.
+  // Not to be called by a thread of the executors.
   void Drain();
 
  private:

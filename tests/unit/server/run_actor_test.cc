@@ -100,7 +100,7 @@ class RunActorTest : public testing::Test {
     MakeActor();
   }
   ~RunActorTest() override {
-    actor_->Retire(absl::UnavailableError("the test is over"));
+    actor_->Retire(absl::UnavailableError("the test is over"), [] {});
     actor_.reset();
     executors_.Stop();
   }
