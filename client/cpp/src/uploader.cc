@@ -310,10 +310,8 @@ absl::StatusOr<bool> Uploader::Deliver(Save& save) {
   if (!save.parts.empty()) {
     const absl::StatusOr<bool> committed = UploadParts(save.parts, &save);
     if (!committed.ok()) {
-      std::lock_guard lock(mutex_);
-      const absl::Status told =
-          save.outcome.has_value() ? StatusOf(*save.outcome) : committed.status();
-      if (!told.ok()) return told;
+      const absl::Status ended = EndOf(save, committed.status());
+      if (!ended.ok()) return ended;
       return true;
     }
     if (*committed) return true;
@@ -322,6 +320,16 @@ absl::StatusOr<bool> Uploader::Deliver(Save& save) {
   const absl::Status outcome = AwaitOutcome(save);
   if (!outcome.ok()) return outcome;
   return true;
+}
+
+absl::Status Uploader::EndOf(Save& save, const absl::Status& failure) {
+  std::unique_lock lock(mutex_);
+  // It has ended otherwise, or another trainer has the run: the stream tells, perhaps a bit later.
+  if (ReasonOf(failure) == v1::ERROR_REASON_SAVE_NOT_OPEN) {
+    changed_.wait_for(lock, options_.patience, [&] { return Told(save) || !lost_.ok(); });
+    if (!Told(save) && !lost_.ok()) return lost_;
+  }
+  return save.outcome.has_value() ? StatusOf(*save.outcome) : failure;
 }
 
 absl::Status Uploader::AwaitOutcome(Save& save) {

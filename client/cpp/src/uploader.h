@@ -97,6 +97,8 @@ class Uploader final : public SaveListener {
 
   // Whether the save is committed; if not, it is a snapshot that the daemon holds.
   absl::StatusOr<bool> Deliver(Save& save);
+  // How a save ended whose upload failed.
+  absl::Status EndOf(Save& save, const absl::Status& failure);
   absl::Status AwaitOutcome(Save& save);
   // Asks the catalog. OK when the save is committed, NOT_FOUND when it is not.
   absl::Status LookUp(const Save& save);

@@ -93,10 +93,25 @@ TEST_F(UploaderTest, AFinalErrorEndsTheSaveAndIsReported) {
 }
 
 TEST_F(UploaderTest, ASaveThatIsOverIsNotGivenUp) {
+  options_.reconnect_timeout = std::chrono::milliseconds(100);
   daemon_.script.upload_error = SaveNotOpen(kSave, "replaced");
   const absl::Status status = SaveOnce();
-  EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_SAVE_NOT_OPEN) << status;
+  EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_SAVE_NOT_OPEN) << "nobody told why: " << status;
   EXPECT_TRUE(daemon_.abandoned.empty());
+}
+
+TEST_F(UploaderTest, WhyASaveIsOverMayBeToldAfterItsUploadIsRefused) {
+  daemon_.script.upload_error = SaveNotOpen(kSave, "it failed, or was never decided");
+  auto run = Start();
+  ASSERT_TRUE(run->OnEpochEnd(0, {}).ok());
+  while (daemon_.With([](const FakeDaemon& daemon) { return daemon.uploads; }) == 0) {
+  }
+  v1::SaveOutcome outcome;
+  outcome.set_save(kSave);
+  outcome.set_reason(v1::ERROR_REASON_SAVE_ABANDONED);
+  daemon_.SendOutcome(outcome);
+  const absl::Status status = run->Close();
+  EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_SAVE_ABANDONED) << status;
 }
 
 TEST_F(UploaderTest, GivesUpWhenNothingGetsThrough) {

@@ -296,7 +296,8 @@ class Uploader:
         assert save.snapshot is not None
         try:
             committed = self._ended(save) or self._upload_parts(save, save.snapshot)
-        except Error:
+        except Error as error:
+            self._await_reason(save, error)
             committed = self._ended(save)
             if committed is None:
                 raise
@@ -308,6 +309,18 @@ class Uploader:
         if self._options.on_committed is not None:
             self._options.on_committed(committed, save.snapshot)
         return False
+
+    def _await_reason(self, save: _Save, failure: Error) -> None:
+        """A save that is not open has ended otherwise, or another trainer has the run: the stream
+        tells, perhaps a bit later. Errors: that the run was taken over."""
+        if failure.reason != "SAVE_NOT_OPEN":
+            return
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._told(save) or self._lost is not None, self._options.patience
+            )
+            if self._lost is not None and not self._told(save):
+                raise self._lost
 
     def _ended(self, save: _Save) -> Optional[v1.Checkpoint]:
         """The checkpoint, if it is known to be committed. Errors: why the save failed."""
