@@ -229,6 +229,7 @@ void DaemonImpl::Shutdown() {
   rpc_->SetServing(false);
   if (local_ != nullptr) local_->StopTaking();
   runs_->Drain();
+  index_->Hurry();
   const auto deadline =
       std::chrono::system_clock::now() + std::chrono::seconds(config_.shutdown_grace_seconds());
   rpc_->Shutdown(deadline);

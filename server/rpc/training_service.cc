@@ -80,10 +80,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
         return OnHello();
       case v1::TrainRequest::kEvents:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
-        run_->TakeEvents(shared_from_this(),
-                         {std::exchange(request_, nullptr), request.mutable_events()},
-                         [self = shared_from_this()] { self->Ready(); });
-        return;
+        return TakeEvents(std::exchange(request_, nullptr));
       case v1::TrainRequest::kAbandon:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
         run_->Abandon(shared_from_this(), std::move(*request.mutable_abandon()));
@@ -164,6 +161,13 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
   void OnPeerGone() {
     if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
     run_->Detach(shared_from_this());
+  }
+
+  void TakeEvents(std::shared_ptr<ArenaRequest> request) {
+    v1::EventBatch* batch = request->message.mutable_events();
+    const auto bytes = static_cast<int64_t>(request->arena.SpaceAllocated());
+    run_->TakeEvents(shared_from_this(), {std::move(request), batch}, bytes,
+                     [self = shared_from_this()] { self->Ready(); });
   }
 
   void OnHello() {

@@ -8,13 +8,23 @@ namespace ckpt::server {
 void ByteBudget::Acquire(int64_t bytes, Granted granted) {
   {
     const std::lock_guard lock(mutex_);
-    if (!waiters_.empty() || bytes > free_) {
+    if (!Take(bytes)) {
       waiters_.push_back({bytes, std::move(granted)});
       return;
     }
-    free_ -= bytes;
   }
   granted();
+}
+
+bool ByteBudget::TryAcquire(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  return Take(bytes);
+}
+
+bool ByteBudget::Take(int64_t bytes) {
+  if (!waiters_.empty() || bytes > free_) return false;
+  free_ -= bytes;
+  return true;
 }
 
 void ByteBudget::Release(int64_t bytes) {

@@ -20,6 +20,8 @@ class ByteBudget {
   // Calls `granted` when `bytes` (at most the whole budget) are the caller's: at once on this
   // thread, or later on a thread that releases some. `granted` must not block.
   void Acquire(int64_t bytes, Granted granted);
+  // Whether `bytes` are the caller's. They are not if others wait.
+  bool TryAcquire(int64_t bytes);
   void Release(int64_t bytes);
 
  private:
@@ -27,6 +29,8 @@ class ByteBudget {
     int64_t bytes;
     Granted granted;
   };
+  bool Take(int64_t bytes);  // requires mutex_
+
   std::mutex mutex_;
   int64_t free_;                // guarded by mutex_
   std::deque<Waiter> waiters_;  // guarded by mutex_

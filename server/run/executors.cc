@@ -4,10 +4,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kActorThreads = 2;
 constexpr int kHelperThreads = 2;
+constexpr int kTasksInARow = 64;  // of one strand, before others have their turn
 
 // Counts tasks that are queued or running. Shared, since the last task may outlive the pool's
 // owner.
@@ -55,16 +56,66 @@ Task Counted(const std::shared_ptr<IdleCounter>& counter, Task task) {
 
 }  // namespace
 
-class SerialExecutor::Strand {
+// A queue that is run by one thread at a time: one of the pool, or one that dispatches while nobody
+// runs it. (A strand of Asio hands on to its pool what a thread from outside dispatches.)
+class SerialExecutor::Strand : public std::enable_shared_from_this<Strand> {
  public:
   Strand(asio::thread_pool& pool, std::shared_ptr<IdleCounter> counter)
-      : strand_(asio::make_strand(pool)), counter_(std::move(counter)) {}
-  void Post(Task task) { asio::post(strand_, Counted(counter_, std::move(task))); }
+      : pool_(pool), counter_(std::move(counter)) {}
+
+  void Post(Task task) {
+    if (Enqueue(task)) RunLater();
+  }
+  void Dispatch(Task task) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (running_) return queue_.push_back(Counted(counter_, std::move(task)));
+      running_ = true;
+    }
+    Counted(counter_, std::move(task))();
+    if (More()) RunLater();
+  }
 
  private:
-  asio::strand<asio::thread_pool::executor_type> strand_;
-  std::shared_ptr<IdleCounter> counter_;
+  // Whether nobody runs the queue.
+  bool Enqueue(Task& task) {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(Counted(counter_, std::move(task)));
+    return !std::exchange(running_, true);
+  }
+  bool More() {
+    const std::lock_guard lock(mutex_);
+    running_ = !queue_.empty();
+    return running_;
+  }
+  Task Next() {
+    const std::lock_guard lock(mutex_);
+    Task next = std::move(queue_.front());
+    queue_.pop_front();
+    return next;
+  }
+  void RunLater() {
+    asio::post(pool_, Counted(counter_, [self = shared_from_this()] { self->Run(); }));
+  }
+  void Run() {
+    for (int i = 0; i < kTasksInARow; ++i) {
+      Next()();
+      if (!More()) return;
+    }
+    RunLater();
+  }
+
+  asio::thread_pool& pool_;
+  const std::shared_ptr<IdleCounter> counter_;
+  std::mutex mutex_;
+  std::deque<Task> queue_;  // guarded by mutex_
+  bool running_ = false;    // guarded by mutex_; some thread runs the queue, or will
 };
+
+void SerialExecutor::Dispatch(Task task) {
+  const std::shared_ptr<Strand> strand = strand_;  // the task may be the end of this object
+  strand->Dispatch(std::move(task));
+}
 
 void SerialExecutor::Post(Task task) { strand_->Post(std::move(task)); }
 

@@ -17,6 +17,8 @@ class ExecutorsImpl;
 class SerialExecutor {
  public:
   void Post(Task task);
+  // Runs the task before it returns if nothing is queued or running; else the same as Post.
+  void Dispatch(Task task);
 
  private:
   friend class Executors;

@@ -11,6 +11,10 @@
 namespace ckpt::server {
 namespace {
 
+// What gathers at most while nobody waits for it.
+constexpr size_t kMaxLingeringUpdates = 1024;
+constexpr size_t kMaxLingeringEvents = 4096;
+
 // The part of `result` that concerns `run`.
 storage::ApplyResult ResultOf(const storage::ApplyResult& result, const std::string& run) {
   storage::ApplyResult own;
@@ -43,30 +47,66 @@ void AppendEvents(storage::RunUpdate from, storage::RunUpdate& to) {
 }  // namespace
 
 IndexWriter::IndexWriter(storage::CheckpointStore& store, Executors& executors, Metrics& metrics)
-    : store_(store), executors_(executors), metrics_(metrics) {}
+    : store_(store), executors_(executors), metrics_(metrics), timer_(executors.NewDiskStrand()) {}
 
 void IndexWriter::Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done) {
+  Enqueue(ItemOf(std::move(lane), std::move(update), std::move(done)), Urgency::kAtOnce);
+}
+
+void IndexWriter::SubmitLater(std::shared_ptr<IndexLane> lane, storage::RunUpdate update,
+                              Done done) {
+  Enqueue(ItemOf(std::move(lane), std::move(update), std::move(done)), Urgency::kLater);
+}
+
+IndexWriter::Item IndexWriter::ItemOf(std::shared_ptr<IndexLane> lane, storage::RunUpdate update,
+                                      Done done) {
   Done note_failure =
       [lane, done = std::move(done)](absl::StatusOr<storage::ApplyResult> result) mutable {
         if (!result.ok()) lane->failed_ = result.status();
         done(std::move(result));
       };
-  Enqueue({std::move(update), std::move(note_failure), std::move(lane)});
+  return {std::move(update), std::move(note_failure), std::move(lane)};
 }
 
 void IndexWriter::SubmitDeleteRun(std::string run, Done done) {
-  Enqueue({DeleteRun{std::move(run)}, std::move(done), nullptr});
+  Enqueue({DeleteRun{std::move(run)}, std::move(done), nullptr}, Urgency::kAtOnce);
 }
 
-void IndexWriter::Enqueue(Item item) {
-  bool start = false;
+void IndexWriter::Hurry() {
+  const std::lock_guard lock(mutex_);
+  hurried_ = true;
+  Schedule();
+}
+
+void IndexWriter::Enqueue(Item item, Urgency urgency) {
+  const auto* update = std::get_if<storage::RunUpdate>(&item.change);
+  const std::lock_guard lock(mutex_);
+  queued_events_ += update == nullptr ? 0 : update->events.size();
+  queue_.push_back(std::move(item));
+  urgent_ = urgent_ || urgency == Urgency::kAtOnce || queue_.size() >= kMaxLingeringUpdates ||
+            queued_events_ >= kMaxLingeringEvents;
+  metrics_.index_queue.Set(static_cast<double>(queue_.size()));
+  Schedule();
+}
+
+void IndexWriter::Schedule() {
+  if (draining_ || queue_.empty()) return;
+  if (urgent_ || hurried_) {
+    draining_ = true;
+    executors_.PostDisk([this] { Drain(); });
+  } else if (!std::exchange(lingering_, true)) {
+    executors_.PostAfter(kLinger, timer_, [this] { Linger(); });
+  }
+}
+
+void IndexWriter::Linger() {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(item));
-    start = !std::exchange(draining_, true);
-    metrics_.index_queue.Set(static_cast<double>(queue_.size()));
+    lingering_ = false;
+    if (draining_ || queue_.empty()) return;
+    draining_ = true;
   }
-  if (start) executors_.PostDisk([this] { Drain(); });
+  Drain();
 }
 
 void IndexWriter::Drain() {
@@ -74,16 +114,14 @@ void IndexWriter::Drain() {
   {
     const std::lock_guard lock(mutex_);
     items.swap(queue_);
+    queued_events_ = 0;
+    urgent_ = false;
     metrics_.index_queue.Set(0);
   }
   WriteBatch(std::move(items));
-  bool again = false;
-  {
-    const std::lock_guard lock(mutex_);
-    again = !queue_.empty();
-    draining_ = again;
-  }
-  if (again) executors_.PostDisk([this] { Drain(); });
+  const std::lock_guard lock(mutex_);
+  draining_ = false;
+  Schedule();
 }
 
 void IndexWriter::Updates::Add(storage::RunUpdate update, Done done) {

@@ -1,6 +1,7 @@
 // Group commit: the changes of all runs that are waiting go to the index in one synced batch.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -32,6 +33,10 @@ class IndexLane {
 // Thread-safe; Submit never blocks.
 class IndexWriter {
  public:
+  // Long enough that a trainer which asks for one decision after another is rarely disturbed by the
+  // writing of the last ones.
+  static constexpr std::chrono::milliseconds kLinger{20};
+
   using Done = absl::AnyInvocable<void(absl::StatusOr<storage::ApplyResult>)>;
 
   IndexWriter(storage::CheckpointStore& store, Executors& executors, Metrics& metrics);
@@ -39,6 +44,11 @@ class IndexWriter {
   // Calls `done` on a disk thread when the update is durable, with the evictions it caused in its
   // own run, or when it failed. `done` must not block.
   void Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
+  // The same for an update that nobody waits for: it is written with the next one of the others, or
+  // when many have gathered, at the latest after kLinger.
+  void SubmitLater(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
+  // From now on nothing waits for others.
+  void Hurry();
   // Deletes a run, in order with its updates.
   void SubmitDeleteRun(std::string run, Done done);
 
@@ -62,7 +72,13 @@ class IndexWriter {
     void Add(storage::RunUpdate update, Done done);
   };
 
-  void Enqueue(Item item);
+  enum class Urgency { kAtOnce, kLater };
+
+  static Item ItemOf(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
+  void Enqueue(Item item, Urgency urgency);
+  // Sees to what is queued. Requires mutex_.
+  void Schedule();
+  void Linger();
   void Drain();
   void WriteBatch(std::vector<Item> items);
   void WriteUpdates(Updates gathered);
@@ -71,10 +87,15 @@ class IndexWriter {
   storage::CheckpointStore& store_;
   Executors& executors_;
   Metrics& metrics_;
+  const SerialExecutor timer_;
 
   std::mutex mutex_;
-  std::vector<Item> queue_;  // guarded by mutex_
-  bool draining_ = false;    // guarded by mutex_; a Drain is posted or running
+  std::vector<Item> queue_;   // guarded by mutex_
+  size_t queued_events_ = 0;  // guarded by mutex_
+  bool urgent_ = false;       // guarded by mutex_; what is queued is to be written at once
+  bool lingering_ = false;    // guarded by mutex_; a Linger will come
+  bool draining_ = false;     // guarded by mutex_; a Drain is posted or running
+  bool hurried_ = false;      // guarded by mutex_; Hurry was called
 };
 
 }  // namespace ckpt::server

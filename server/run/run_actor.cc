@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "server/run/limits.h"
@@ -11,6 +12,15 @@
 #include "storage/base/names.h"
 
 namespace ckpt::server {
+namespace {
+
+v1::TrainResponse DurableUntil(uint64_t seq) {
+  v1::TrainResponse response;
+  response.mutable_progress()->set_durable_seq(seq);
+  return response;
+}
+
+}  // namespace
 
 RunActor::RunActor(RunServices services, storage::RunSnapshot snapshot, Gone gone)
     : services_(services),
@@ -74,6 +84,7 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
                           "a new trainer has taken over before the bytes of this save had come"));
   }
   session_ = session;
+  progress_ = std::make_shared<Progress>();
   welcomed_ = false;
   untold_.clear();
   connected_ = true;
@@ -254,64 +265,95 @@ void RunActor::GiveUpOpenSaves(uint64_t generation) {
 // ---- Events.
 
 void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
-                          std::shared_ptr<v1::EventBatch> batch, Task ready) {
-  const int64_t bytes =
-      std::min(static_cast<int64_t>(batch->ByteSizeLong()), kMaxPendingEventBytes);
-  services_.event_budget.Acquire(
-      bytes, [self = shared_from_this(), bytes, session = std::move(session),
-              batch = std::move(batch), ready = std::move(ready)]() mutable {
-        RunActor* actor = self.get();
-        actor->PostStrand([actor, session = std::move(session), batch = std::move(batch),
-                           grant = ByteGrant(actor->services_.event_budget, bytes)]() mutable {
-          actor->TakeEventsNow(session, batch, std::move(grant));
-        });
-        ready();
-      });
+                          std::shared_ptr<v1::EventBatch> batch, int64_t bytes, Task ready) {
+  bytes = std::min(bytes, kMaxPendingEventBytes);
+  auto taking = std::make_shared<Taking>(std::move(session), std::move(batch));
+  if (services_.event_budget.TryAcquire(bytes)) {
+    taking->grant.emplace(services_.event_budget, bytes);
+    // On this thread, to which a decision is not worth the way to another one and back.
+    strand_.Dispatch([self = shared_from_this(), taking = std::move(taking)]() mutable {
+      self->TakeEventsNow(std::move(taking), /*may_look=*/false);
+    });
+    return ready();
+  }
+  services_.event_budget.Acquire(bytes,
+                                 [self = shared_from_this(), bytes, taking = std::move(taking),
+                                  ready = std::move(ready)]() mutable {
+                                   RunActor* actor = self.get();
+                                   taking->grant.emplace(actor->services_.event_budget, bytes);
+                                   actor->PostStrand([actor, taking = std::move(taking)]() mutable {
+                                     actor->TakeEventsNow(std::move(taking), /*may_look=*/true);
+                                   });
+                                   ready();
+                                 });
 }
 
-void RunActor::TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
-                             const std::shared_ptr<v1::EventBatch>& batch, ByteGrant grant) {
-  if (session != session_) return;  // fenced; its stream is ending
+void RunActor::TakeEventsNow(std::shared_ptr<Taking> taking, bool may_look) {
+  if (taking->session != session_) return;  // fenced; its stream is ending
   const auto check_name = [this](std::string_view filepath) {
     return services_.store.CheckName(run_, filepath);
   };
-  RunState::Taken taken = state_.Take(batch, check_name, services_.clock.UnixNanos());
+  RunState::Taken taken = state_.Take(
+      taking->intake, may_look ? std::optional<policy::NameCheck>(check_name) : std::nullopt,
+      services_.clock.UnixNanos());
   services_.metrics.events.Add(static_cast<double>(taken.update.events.size()));
   const absl::Status status = taken.status;
+  const bool look = taken.name_check_wanted;
   if (!taken.update.events.empty() || !taken.update.new_metrics.empty()) {
-    AnswerEvents(session, std::move(taken), std::move(grant));
+    AnswerEvents(taking, std::move(taken));
   }
   if (!status.ok()) {
     spdlog::warn("run {}: {}", run_, MessageOf(status));
-    session->Close(status);
+    taking->session->Close(status);
+  } else if (look) {
+    PostStrand([this, taking = std::move(taking)]() mutable {
+      TakeEventsNow(std::move(taking), /*may_look=*/true);
+    });
   }
 }
 
-void RunActor::AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
-                            ByteGrant grant) {
+void RunActor::AnswerEvents(const std::shared_ptr<Taking>& taking, RunState::Taken taken) {
   // SKIPs need not be durable: told again after a crash, they come out the same. SAVEs do.
   std::vector<v1::Decision> saves;
   for (v1::Decision& decision : taken.answers) {
     CountDecision(decision);
     if (decision.saves().empty()) {
-      SendDecision(session, std::move(decision));
+      SendDecision(taking->session, std::move(decision));
     } else {
       saves.push_back(std::move(decision));
     }
   }
-  const uint64_t seq = state_.last_seq();
+  if (!saves.empty() || !taken.stages.empty() || state_.trainer_ended()) {
+    return AnswerSaves(taking, std::move(taken), std::move(saves));
+  }
+  services_.index.SubmitLater(
+      lane_, std::move(taken.update),
+      [self = shared_from_this(), taking, progress = progress_,
+       seq = state_.last_seq()](const absl::StatusOr<storage::ApplyResult>& result) {
+        RunActor* actor = self.get();
+        if (!result.ok()) {
+          return actor->PostStrand([actor, status = result.status()] { actor->Break(status); });
+        }
+        progress->durable_seq = seq;
+        if (progress->on_its_way.exchange(true)) return;
+        actor->PostStrand([session = taking->session, progress] {
+          progress->on_its_way = false;
+          session->Send(DurableUntil(progress->durable_seq));
+        });
+      });
+}
+
+void RunActor::AnswerSaves(const std::shared_ptr<Taking>& taking, RunState::Taken taken,
+                           std::vector<v1::Decision> saves) {
   services_.index.Submit(
       lane_, std::move(taken.update),
-      [self = shared_from_this(), session, seq, saves = std::move(saves),
-       stages = std::move(taken.stages),
-       grant = std::move(grant)](absl::StatusOr<storage::ApplyResult> result) mutable {
+      [self = shared_from_this(), taking, seq = state_.last_seq(), saves = std::move(saves),
+       stages = std::move(taken.stages)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
-        actor->PostStrand([actor, status = result.status(), session, seq, saves = std::move(saves),
-                           stages = std::move(stages)]() mutable {
+        actor->PostStrand([actor, status = result.status(), session = taking->session, seq,
+                           saves = std::move(saves), stages = std::move(stages)]() mutable {
           if (!status.ok()) return actor->Break(status);
-          v1::TrainResponse response;
-          response.mutable_progress()->set_durable_seq(seq);
-          session->Send(std::move(response));
+          session->Send(DurableUntil(seq));
           Task send = [actor, session, saves = std::move(saves)]() mutable {
             for (v1::Decision& decision : saves) actor->SendDecision(session, std::move(decision));
           };

@@ -71,11 +71,12 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // `policies` as RunState::Attach has it.
   void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
               std::shared_ptr<TrainerSession> session);
-  // Takes events, once the budget of those that are not durable has room for them; calls `ready`
-  // then: the next batch may come while these wait for their turn. Closes the session on bad ones.
-  // The batch is the actor's from now on.
+  // Takes events, which use `bytes` of memory, once the budget of those that are not durable has
+  // room for them; calls `ready` then: the next batch may come while these wait for their turn.
+  // Closes the session on bad ones. The batch is the actor's from now on. May send to the session
+  // before it returns.
   void TakeEvents(std::shared_ptr<TrainerSession> session, std::shared_ptr<v1::EventBatch> batch,
-                  Task ready);
+                  int64_t bytes, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
   void Detach(std::shared_ptr<TrainerSession> session);
@@ -122,6 +123,21 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
     bool more = false;  // a part has come that was perhaps not seen when the parts were counted
   };
 
+  // Events of which some wait for their turn, or are not durable yet.
+  struct Taking {
+    Taking(std::shared_ptr<TrainerSession> from, std::shared_ptr<v1::EventBatch> batch)
+        : session(std::move(from)), intake{std::move(batch)} {}
+    const std::shared_ptr<TrainerSession> session;
+    RunState::Intake intake;
+    std::optional<ByteGrant> grant;
+  };
+
+  // What a session is told of its events. Of progress only the newest counts.
+  struct Progress {
+    std::atomic<uint64_t> durable_seq = 0;
+    std::atomic<bool> on_its_way = false;
+  };
+
   // A checkpoint that is to lose its rank, or to be deleted altogether.
   struct Departure {
     std::string id;
@@ -144,10 +160,13 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void ResendDecisions(std::shared_ptr<TrainerSession> session, uint64_t after, uint64_t until);
   void Resend(const std::shared_ptr<TrainerSession>& session, const v1::EventRecord& record);
   void TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id);
-  void TakeEventsNow(const std::shared_ptr<TrainerSession>& session,
-                     const std::shared_ptr<v1::EventBatch>& batch, ByteGrant grant);
-  void AnswerEvents(const std::shared_ptr<TrainerSession>& session, RunState::Taken taken,
-                    ByteGrant grant);
+  // `may_look`: on a thread that may look at names on the disk. Otherwise the events from the first
+  // one that needs that wait for such a thread.
+  void TakeEventsNow(std::shared_ptr<Taking> taking, bool may_look);
+  void AnswerEvents(const std::shared_ptr<Taking>& taking, RunState::Taken taken);
+  // The answers with saves, or to events with staged bytes: when they are durable.
+  void AnswerSaves(const std::shared_ptr<Taking>& taking, RunState::Taken taken,
+                   std::vector<v1::Decision> saves);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);
   void CountDecision(const v1::Decision& decision);
   void DropSession();
@@ -193,6 +212,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   const std::shared_ptr<IndexLane> lane_ = std::make_shared<IndexLane>();
   RunState state_;
   std::shared_ptr<TrainerSession> session_;
+  std::shared_ptr<Progress> progress_;     // of the session
   bool welcomed_ = false;                  // whether the session has been sent its Welcome
   std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;

@@ -45,31 +45,41 @@ bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7
 
 }  // namespace
 
-RunState::Taken RunState::Take(const std::shared_ptr<v1::EventBatch>& batch,
-                               policy::NameCheck name_check, int64_t now_unix_nanos) {
+RunState::Taken RunState::Take(Intake& intake, std::optional<policy::NameCheck> name_check,
+                               int64_t now_unix_nanos) {
   Taken taken;
   taken.update = NewUpdate();
-  if (batch->events_size() > kMaxEventsPerBatch) {
-    taken.status = LimitExceeded("events in one batch", kMaxEventsPerBatch,
-                                 static_cast<uint64_t>(batch->events_size()));
-    return taken;
-  }
-  for (const v1::MetricName& metric : batch->metrics()) {
-    taken.status = Intern(metric, taken.update.new_metrics);
-    if (!taken.status.ok()) break;
-  }
-  taken.update.events.Keep(batch);
-  taken.update.events.Reserve(static_cast<size_t>(batch->events_size()));
-  for (v1::Event& event : *batch->mutable_events()) {
-    if (!taken.status.ok()) break;
+  if (!std::exchange(intake.begun, true)) taken.status = Begin(*intake.batch, taken);
+  const int count = intake.batch->events_size();
+  taken.update.events.Keep(intake.batch);
+  taken.update.events.Reserve(static_cast<size_t>(count - intake.next));
+  for (; taken.status.ok() && intake.next < count; ++intake.next) {
+    v1::Event& event = *intake.batch->mutable_events(intake.next);
     if (event.seq() <= last_seq_ && event.seq() != 0) continue;
-    taken.status = TakeEvent(event, name_check, now_unix_nanos, taken);
+    if (!std::exchange(intake.mapped, true)) taken.status = Admit(event);
+    if (!taken.status.ok()) break;
+    std::optional<v1::Decision> decision = Decide(event, name_check);
+    taken.name_check_wanted = !decision.has_value();
+    if (taken.name_check_wanted) break;
+    TakeDecided(event, *std::move(decision), now_unix_nanos, taken);
+    intake.mapped = false;
   }
   if (!taken.update.events.empty()) {
     progress_.set_update_time_unix_nanos(now_unix_nanos);
     taken.update.progress = Progress();
   }
   return taken;
+}
+
+absl::Status RunState::Begin(const v1::EventBatch& batch, Taken& taken) {
+  if (batch.events_size() > kMaxEventsPerBatch) {
+    return LimitExceeded("events in one batch", kMaxEventsPerBatch,
+                         static_cast<uint64_t>(batch.events_size()));
+  }
+  for (const v1::MetricName& metric : batch.metrics()) {
+    if (absl::Status status = Intern(metric, taken.update.new_metrics); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunState::Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added) {
@@ -168,18 +178,43 @@ policy::Logs RunState::LogsOf(const v1::Event& event) const {
   return logs;
 }
 
-absl::Status RunState::TakeEvent(v1::Event& event, policy::NameCheck name_check,
-                                 int64_t now_unix_nanos, Taken& taken) {
+// Its metrics get the run's ids.
+absl::Status RunState::Admit(v1::Event& event) {
   if (absl::Status status = CheckEvent(event); !status.ok()) return status;
-  if (absl::Status status = MapMetrics(event); !status.ok()) return status;
+  return MapMetrics(event);
+}
 
+std::optional<v1::Decision> RunState::Decide(const v1::Event& event,
+                                             std::optional<policy::NameCheck> name_check) {
   policy::Logs logs;
   const policy::EventView view{event.seq(), event.kind(), event.epoch(), event.batch(), &logs};
-  if (policies_.Act(view, states_)) logs = LogsOf(event);
+  const bool act = policies_.Act(view, states_);
+  if (act) logs = LogsOf(event);
   uint64_t last_checkpoint_id = progress_.last_checkpoint_id();
-  v1::Decision decision = policies_.Decide(view, id_, event.seq() <= answered_seq_, name_check,
-                                           states_, &last_checkpoint_id);
+  const auto decide = [&](policy::NameCheck check, std::vector<v1::PolicyState>& states) {
+    return policies_.Decide(view, id_, event.seq() <= answered_seq_, check, states,
+                            &last_checkpoint_id);
+  };
+  bool asked = false;
+  const auto ask = [&asked](std::string_view) {
+    asked = true;
+    return absl::OkStatus();
+  };
+  v1::Decision decision;
+  if (name_check.has_value() || !act) {
+    decision = decide(name_check.value_or(ask), states_);
+  } else {
+    std::vector<v1::PolicyState> states = states_;
+    decision = decide(ask, states);
+    if (asked) return std::nullopt;
+    states_ = std::move(states);
+  }
   progress_.set_last_checkpoint_id(last_checkpoint_id);
+  return decision;
+}
+
+void RunState::TakeDecided(v1::Event& event, v1::Decision decision, int64_t now_unix_nanos,
+                           Taken& taken) {
   last_seq_ = event.seq();
   trainer_ended_ = event.kind() == v1::Event::KIND_TRAIN_END;
   progress_.set_ended(trainer_ended_);
@@ -201,7 +236,6 @@ absl::Status RunState::TakeEvent(v1::Event& event, policy::NameCheck name_check,
   if (wanted || !decision.policies().empty()) {
     taken.answers.push_back(std::move(decision));
   }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<RunState::OnDemand> RunState::SaveOnDemand(policy::NameCheck name_check,

@@ -62,6 +62,13 @@ class RunState {
     std::string stage_id;
     std::string save;
   };
+  // A batch of events of rank 0, of which some may have been taken already.
+  struct Intake {
+    std::shared_ptr<v1::EventBatch> batch;
+    bool begun = false;   // its names of metrics are known
+    int next = 0;         // the first event that was not taken
+    bool mapped = false;  // that one has the run's metric ids already
+  };
   struct Taken {
     storage::RunUpdate update;
     std::vector<v1::Decision> answers;  // in order; those with saves wait until `update` is durable
@@ -69,11 +76,13 @@ class RunState {
     // OK, or what was wrong with the first event that was not taken: SEQUENCE_GAP, EVENT_INVALID,
     // LIMIT_EXCEEDED. Events before it were taken.
     absl::Status status;
+    bool name_check_wanted = false;  // it stopped before an event whose decision needs one
   };
-  // Events of rank 0, in order. Those that are known already are passed over. The others get the
-  // run's metric ids; `update` refers to them, and nobody may change them any more.
-  Taken Take(const std::shared_ptr<v1::EventBatch>& batch, policy::NameCheck name_check,
-             int64_t now_unix_nanos);
+  // Takes events in order. Those that are known already are passed over. The others get the run's
+  // metric ids; `update` refers to them, and nobody may change them any more. Without `name_check`
+  // it may stop early; it goes on from there when it is called again with one, and nothing else was
+  // taken meanwhile.
+  Taken Take(Intake& intake, std::optional<policy::NameCheck> name_check, int64_t now_unix_nanos);
 
   struct OnDemand {
     storage::RunUpdate update;
@@ -131,8 +140,12 @@ class RunState {
   absl::Status CheckEvent(const v1::Event& event) const;
   absl::Status MapMetrics(v1::Event& event);
   policy::Logs LogsOf(const v1::Event& event) const;
-  absl::Status TakeEvent(v1::Event& event, policy::NameCheck name_check, int64_t now_unix_nanos,
-                         Taken& taken);
+  absl::Status Begin(const v1::EventBatch& batch, Taken& taken);
+  absl::Status Admit(v1::Event& event);
+  // Nothing if the decision needs a `name_check` and there is none; then nothing has changed.
+  std::optional<v1::Decision> Decide(const v1::Event& event,
+                                     std::optional<policy::NameCheck> name_check);
+  void TakeDecided(v1::Event& event, v1::Decision decision, int64_t now_unix_nanos, Taken& taken);
   void MoveBest(std::string_view id,
                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
   void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, storage::RunUpdate& update);

@@ -34,6 +34,18 @@ TEST(ByteBudgetTest, NobodyOvertakes) {
   EXPECT_THAT(order, ElementsAre(1, 2));
 }
 
+TEST(ByteBudgetTest, WhoDoesNotWaitDoesNotOvertakeEither) {
+  ByteBudget budget(10);
+  EXPECT_TRUE(budget.TryAcquire(7));
+  EXPECT_FALSE(budget.TryAcquire(4));
+  bool granted = false;
+  budget.Acquire(5, [&] { granted = true; });
+  EXPECT_FALSE(budget.TryAcquire(3)) << "somebody waits";
+  budget.Release(7);
+  EXPECT_TRUE(granted);
+  EXPECT_TRUE(budget.TryAcquire(5));
+}
+
 TEST(ByteBudgetTest, AGrantMayReleaseAgain) {
   ByteBudget budget(1);
   int granted = 0;

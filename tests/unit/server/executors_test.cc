@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace ckpt::server {
@@ -18,6 +19,52 @@ TEST(ExecutorsTest, AStrandRunsItsTasksInOrder) {
   executors.Stop();
   ASSERT_EQ(order.size(), 1000u);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[i], i);
+}
+
+TEST(ExecutorsTest, AFreeStrandRunsWhatIsDispatchedOnThisThread) {
+  Executors executors(1);
+  SerialExecutor strand = executors.NewActorStrand();
+  std::vector<int> order;
+  strand.Dispatch([&] {
+    strand.Dispatch([&] { order.push_back(2); });
+    strand.Post([&] { order.push_back(3); });
+    order.push_back(1);
+  });
+  executors.Stop();
+  EXPECT_EQ(order, (std::vector{1, 2, 3}));
+}
+
+TEST(ExecutorsTest, ABusyStrandRunsWhatIsDispatchedInItsTurn) {
+  Executors executors(1);
+  SerialExecutor strand = executors.NewActorStrand();
+  std::promise<void> go_on;
+  std::vector<int> order;
+  strand.Post([&] {
+    go_on.get_future().wait();
+    order.push_back(1);
+  });
+  strand.Dispatch([&] { order.push_back(2); });
+  go_on.set_value();
+  executors.Stop();
+  EXPECT_EQ(order, (std::vector{1, 2}));
+}
+
+TEST(ExecutorsTest, ManyThreadsMayDispatch) {
+  Executors executors(1);
+  SerialExecutor strand = executors.NewActorStrand();
+  int sum = 0;  // guarded by the strand
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < 1000; ++k) {
+        strand.Dispatch([&] { ++sum; });
+        strand.Post([&] { ++sum; });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  executors.Stop();
+  EXPECT_EQ(sum, 8000);
 }
 
 TEST(ExecutorsTest, StopWaitsForTasksThatPostOthers) {

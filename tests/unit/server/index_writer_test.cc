@@ -114,5 +114,46 @@ TEST_F(IndexWriterTest, WhatBuildsOnAFailedUpdateIsNotWritten) {
   EXPECT_THAT(WriteInOneBatch({Update("new", false)}), ElementsAre(IsOk()));
 }
 
+TEST_F(IndexWriterTest, WhatNobodyWaitsForIsWrittenWithWhatIsAwaited) {
+  const auto lane = std::make_shared<IndexLane>();
+  std::vector<int> order;
+  std::promise<void> written;
+  writer_->SubmitLater(lane, Update("a", true), [&](const auto& applied) {
+    EXPECT_OK(applied);
+    order.push_back(1);
+  });
+  writer_->Submit(lane, Update("a", false), [&](const auto& applied) {
+    EXPECT_OK(applied);
+    order.push_back(2);
+    written.set_value();
+  });
+  written.get_future().wait();
+  EXPECT_THAT(order, ElementsAre(1, 2));
+}
+
+TEST_F(IndexWriterTest, WhatNobodyWaitsForIsWrittenAfterAWhile) {
+  const auto lane = std::make_shared<IndexLane>();
+  for (const bool create : {true, false, false}) {
+    std::promise<absl::Status> written;
+    writer_->SubmitLater(lane, Update("a", create),
+                         [&](const auto& applied) { written.set_value(applied.status()); });
+    EXPECT_OK(written.get_future().get());
+  }
+}
+
+TEST_F(IndexWriterTest, AtTheEndNothingWaits) {
+  int written = 0;
+  const auto done = [&](const auto& applied) {
+    EXPECT_OK(applied);
+    ++written;
+  };
+  const auto lane = std::make_shared<IndexLane>();
+  writer_->SubmitLater(lane, Update("a", true), done);
+  writer_->Hurry();
+  writer_->SubmitLater(lane, Update("a", false), done);
+  executors_.Stop();  // no timer comes any more
+  EXPECT_EQ(written, 2);
+}
+
 }  // namespace
 }  // namespace ckpt::server

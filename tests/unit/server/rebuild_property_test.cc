@@ -111,9 +111,14 @@ class History {
   void Take(v1::Event event) {
     now_ += 1'000'000'000;
     if (event.kind() == v1::Event::KIND_EPOCH_END) batch_ = 0;
-    auto taken = state_->Take(
-        std::make_shared<v1::EventBatch>(Batch({std::move(event)})),
-        [](std::string_view) { return absl::OkStatus(); }, now_);
+    RunState::Intake intake{std::make_shared<v1::EventBatch>(Batch({std::move(event)}))};
+    auto taken = state_->Take(intake, std::nullopt, now_);
+    if (taken.name_check_wanted) {
+      EXPECT_TRUE(taken.update.events.empty());
+      Apply(taken.update);
+      taken = state_->Take(
+          intake, [](std::string_view) { return absl::OkStatus(); }, now_);
+    }
     ASSERT_OK(taken.status);
     Apply(taken.update);
     for (const v1::Checkpoint& save : taken.update.opened_saves) open_.push_back(save);
@@ -240,9 +245,9 @@ std::vector<std::string> NextDecisions(const CheckpointStore& store) {
     const v1::Event epoch_end = EpochEnd(seq + 1, static_cast<int64_t>(seq), loss);
     ++seq;
     for (v1::Event event : {batch_end, epoch_end}) {
+      RunState::Intake intake{std::make_shared<v1::EventBatch>(Batch({std::move(event)}))};
       auto taken = state.Take(
-          std::make_shared<v1::EventBatch>(Batch({std::move(event)})),
-          [](std::string_view) { return absl::OkStatus(); }, 2);
+          intake, [](std::string_view) { return absl::OkStatus(); }, 2);
       EXPECT_OK(taken.status);
       for (const v1::Decision& decision : taken.answers) {
         for (v1::PolicyDecision decided : decision.policies()) {

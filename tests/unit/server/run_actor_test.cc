@@ -88,6 +88,7 @@ std::pair<std::function<void(T)>, std::future<T>> Awaitable() {
 }
 
 constexpr int kDiskThreads = 2;
+constexpr int64_t kBatchBytes = 1000;
 
 class RunActorTest : public testing::Test {
  protected:
@@ -131,7 +132,7 @@ class RunActorTest : public testing::Test {
             const std::string& metric = "loss") {
     auto batch = std::make_shared<v1::EventBatch>(Batch({std::move(event)}));
     batch->mutable_metrics(0)->set_name(metric);
-    actor_->TakeEvents(session, std::move(batch), [] {});
+    actor_->TakeEvents(session, std::move(batch), kBatchBytes, [] {});
   }
   // Writes a part of a save.
   void WritePart(const std::string& id, const std::string& part = "weights", int part_count = 1) {
@@ -274,10 +275,10 @@ TEST_F(RunActorTest, ASlowDiskHoldsTheTrainerBack) {
   *next.add_events() = event;
   auto [read_next, first] = Awaitable<bool>();
   actor_->TakeEvents(session, std::make_shared<v1::EventBatch>(std::move(batch)),
-                     [read_next = read_next] { read_next(true); });
+                     kMaxPendingEventBytes, [read_next = read_next] { read_next(true); });
   EXPECT_TRUE(first.get());
   auto [read_on, ready] = Awaitable<bool>();
-  actor_->TakeEvents(session, std::make_shared<v1::EventBatch>(std::move(next)),
+  actor_->TakeEvents(session, std::make_shared<v1::EventBatch>(std::move(next)), kBatchBytes,
                      [read_on = read_on] { read_on(true); });
   auto [done, refused] = Awaitable<absl::Status>();
   actor_->DeleteRun(done);  // its answer comes after the events have been looked at

@@ -194,13 +194,37 @@ TEST_F(RunEventsTest, WhatWasAnsweredBeforeStaysSkipped) {
 }
 
 TEST_F(RunEventsTest, ABlockedNameIsAnErrorOfTheDecision) {
+  RunState::Intake intake{std::make_shared<v1::EventBatch>(Batch({EpochEnd(1, 0, 0.5)}))};
   const auto taken = state_.Take(
-      std::make_shared<v1::EventBatch>(Batch({EpochEnd(1, 0, 0.5)})),
+      intake,
       [](std::string_view path) { return PathBlocked(path, "a symbolic link is in the way"); }, 0);
   ASSERT_THAT(taken.answers, SizeIs(1));
   EXPECT_EQ(taken.answers[0].policies(0).action(), v1::PolicyDecision::ACTION_ERROR);
   EXPECT_EQ(taken.answers[0].policies(0).error().reason(), v1::ERROR_REASON_PATH_BLOCKED);
   EXPECT_THAT(taken.update.opened_saves, IsEmpty());
+}
+
+TEST_F(RunEventsTest, WithoutALookAtNamesItStopsBeforeASave) {
+  const auto allow = [](std::string_view) { return absl::OkStatus(); };
+  Take(state_, Batch({EpochEnd(1, 0, 0.5)}));
+  RunState::Intake intake{std::make_shared<v1::EventBatch>(
+      Batch({EpochEnd(2, 1, 0.6, 9), EpochEnd(3, 2, 0.4, 9), EpochEnd(4, 3, 0.7, 9)}, false))};
+  intake.batch->add_metrics()->set_id(9);
+  intake.batch->mutable_metrics(0)->set_name("loss");
+  const auto skipped = state_.Take(intake, std::nullopt, 0);
+  EXPECT_TRUE(skipped.status.ok()) << skipped.status;
+  EXPECT_TRUE(skipped.name_check_wanted);
+  EXPECT_THAT(skipped.update.events, SizeIs(1));
+  EXPECT_EQ(state_.last_seq(), 2u);
+
+  const auto rest = state_.Take(intake, allow, 0);
+  EXPECT_TRUE(rest.status.ok()) << rest.status;
+  EXPECT_FALSE(rest.name_check_wanted);
+  EXPECT_THAT(rest.update.events, SizeIs(2));
+  ASSERT_THAT(rest.update.opened_saves, SizeIs(1));
+  EXPECT_EQ(rest.update.opened_saves[0].name(), "runs/r/checkpoints/2");
+  EXPECT_EQ(rest.update.opened_saves[0].metrics().at("loss"), 0.4);
+  EXPECT_THAT(rest.update.new_metrics, IsEmpty());
 }
 
 }  // namespace

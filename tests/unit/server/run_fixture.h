@@ -60,9 +60,9 @@ class RunFixture : public testing::Test {
   }
 
   static RunState::Taken Take(RunState& state, const v1::EventBatch& batch) {
+    RunState::Intake intake{std::make_shared<v1::EventBatch>(batch)};
     return state.Take(
-        std::make_shared<v1::EventBatch>(batch), [](std::string_view) { return absl::OkStatus(); },
-        2'000'000'000);
+        intake, [](std::string_view) { return absl::OkStatus(); }, 2'000'000'000);
   }
 
   // What a new daemon would be given after `updates`.
