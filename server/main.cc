@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include "server/config.h"
 #include "server/daemon.h"
@@ -66,6 +67,8 @@ int Main(int argc, const char* const* argv) {
   }
   mallopt(M_MMAP_THRESHOLD, kKeptMemory);
   mallopt(M_TRIM_THRESHOLD, kKeptMemory);
+  // Each arena keeps as much, and there would be up to eight for each core.
+  mallopt(M_ARENA_MAX, static_cast<int>(std::thread::hardware_concurrency()));
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may have gone
   SetUpLogging(config->log());
   auto daemon = Daemon::Start(*config);
