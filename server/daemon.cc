@@ -100,8 +100,8 @@ class DaemonImpl final : public Daemon {
   Metrics metrics_;
   std::unique_ptr<storage::CheckpointStore> store_;
   std::unique_ptr<Executors> executors_;
-  std::unique_ptr<IndexWriter> index_;
   ByteBudget event_budget_{kMaxPendingEventBytes};
+  std::unique_ptr<IndexWriter> index_;
   std::unique_ptr<RunRegistry> runs_;
   std::unique_ptr<ByteBudget> upload_budget_;
   std::unique_ptr<ServerContext> context_;
@@ -241,6 +241,7 @@ void DaemonImpl::Shutdown() {
 void DaemonImpl::StopTasks() {
   if (local_ != nullptr) local_->StopTaking();
   if (rpc_ != nullptr) rpc_->Shutdown(std::chrono::system_clock::now());
+  if (index_ != nullptr) index_->Hurry();
   http_.reset();
   if (executors_ != nullptr) executors_->Stop();
 }

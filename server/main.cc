@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -68,7 +69,7 @@ int Main(int argc, const char* const* argv) {
   mallopt(M_MMAP_THRESHOLD, kKeptMemory);
   mallopt(M_TRIM_THRESHOLD, kKeptMemory);
   // Each arena keeps as much, and there would be up to eight for each core.
-  mallopt(M_ARENA_MAX, static_cast<int>(std::thread::hardware_concurrency()));
+  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may have gone
   SetUpLogging(config->log());
   auto daemon = Daemon::Start(*config);

@@ -19,7 +19,8 @@ namespace {
 
 constexpr int kActorThreads = 2;
 constexpr int kHelperThreads = 2;
-constexpr int kTasksInARow = 64;  // of one strand, before others have their turn
+constexpr int kActorTasksInARow = 64;
+constexpr int kDiskTasksInARow = 1;
 
 // Counts tasks that are queued or running. Shared, since the last task may outlive the pool's
 // owner.
@@ -56,24 +57,25 @@ Task Counted(const std::shared_ptr<IdleCounter>& counter, Task task) {
 
 }  // namespace
 
-// A queue that is run by one thread at a time: one of the pool, or one that dispatches while nobody
-// runs it. (A strand of Asio hands on to its pool what a thread from outside dispatches.)
+// A queue that is run by one thread at a time: one of the pool, or one of TryRun. (A strand of Asio
+// hands on to its pool what a thread from outside dispatches.)
 class SerialExecutor::Strand : public std::enable_shared_from_this<Strand> {
  public:
-  Strand(asio::thread_pool& pool, std::shared_ptr<IdleCounter> counter)
-      : pool_(pool), counter_(std::move(counter)) {}
+  // Others have their turn on the pool after `tasks_in_a_row`.
+  Strand(asio::thread_pool& pool, int tasks_in_a_row, std::shared_ptr<IdleCounter> counter)
+      : pool_(pool), tasks_in_a_row_(tasks_in_a_row), counter_(std::move(counter)) {}
 
   void Post(Task task) {
     if (Enqueue(task)) RunLater();
   }
-  void Dispatch(Task task) {
+  bool TryRun(Task task) {
     {
       const std::lock_guard lock(mutex_);
-      if (running_) return queue_.push_back(Counted(counter_, std::move(task)));
-      running_ = true;
+      if (std::exchange(running_, true)) return false;
     }
     Counted(counter_, std::move(task))();
     if (More()) RunLater();
+    return true;
   }
 
  private:
@@ -98,7 +100,7 @@ class SerialExecutor::Strand : public std::enable_shared_from_this<Strand> {
     asio::post(pool_, Counted(counter_, [self = shared_from_this()] { self->Run(); }));
   }
   void Run() {
-    for (int i = 0; i < kTasksInARow; ++i) {
+    for (int i = 0; i < tasks_in_a_row_; ++i) {
       Next()();
       if (!More()) return;
     }
@@ -106,15 +108,16 @@ class SerialExecutor::Strand : public std::enable_shared_from_this<Strand> {
   }
 
   asio::thread_pool& pool_;
+  const int tasks_in_a_row_;
   const std::shared_ptr<IdleCounter> counter_;
   std::mutex mutex_;
   std::deque<Task> queue_;  // guarded by mutex_
   bool running_ = false;    // guarded by mutex_; some thread runs the queue, or will
 };
 
-void SerialExecutor::Dispatch(Task task) {
+bool SerialExecutor::TryRun(Task task) {
   const std::shared_ptr<Strand> strand = strand_;  // the task may be the end of this object
-  strand->Dispatch(std::move(task));
+  return strand->TryRun(std::move(task));
 }
 
 void SerialExecutor::Post(Task task) { strand_->Post(std::move(task)); }
@@ -151,11 +154,13 @@ Executors::~Executors() {
 int Executors::io_threads() const { return impl_->disk_threads; }
 
 SerialExecutor Executors::NewActorStrand() {
-  return SerialExecutor(std::make_shared<SerialExecutor::Strand>(impl_->actors, impl_->counter));
+  return SerialExecutor(
+      std::make_shared<SerialExecutor::Strand>(impl_->actors, kActorTasksInARow, impl_->counter));
 }
 
 SerialExecutor Executors::NewDiskStrand() {
-  return SerialExecutor(std::make_shared<SerialExecutor::Strand>(impl_->disk, impl_->counter));
+  return SerialExecutor(
+      std::make_shared<SerialExecutor::Strand>(impl_->disk, kDiskTasksInARow, impl_->counter));
 }
 
 void Executors::PostDisk(Task task) {

@@ -12,13 +12,14 @@ using Task = absl::AnyInvocable<void()>;
 
 class ExecutorsImpl;
 
-// Runs its tasks one at a time, in the order they were posted, on a pool. Post is thread-safe and
-// never blocks. The object may go while tasks are pending: they still run.
+// Runs its tasks one at a time, in the order they were posted, on a pool. Thread-safe, and never
+// blocks. The object may go while tasks are pending: they still run.
 class SerialExecutor {
  public:
   void Post(Task task);
-  // Runs the task before it returns if nothing is queued or running; else the same as Post.
-  void Dispatch(Task task);
+  // If nothing is queued or running, runs the task on this thread before it returns. Otherwise the
+  // task is not run, and it returns false.
+  bool TryRun(Task task);
 
  private:
   friend class Executors;

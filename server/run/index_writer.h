@@ -28,9 +28,9 @@ class IndexLane {
 };
 
 // The one writer of the index. While a batch is being synced the next one gathers, so that a busy
-// daemon syncs large batches and an idle one syncs at once. Updates of one run are applied in the
-// order they were submitted; what the index refuses for one run does not keep it from the others.
-// Thread-safe; Submit never blocks.
+// daemon syncs large batches, and an idle one at once what is urgent. Updates of one run are
+// applied in the order they were submitted; what the index refuses for one run does not keep it
+// from the others. Thread-safe; Submit never blocks.
 class IndexWriter {
  public:
   // Long enough that a trainer which asks for one decision after another is rarely disturbed by the
@@ -44,10 +44,11 @@ class IndexWriter {
   // Calls `done` on a disk thread when the update is durable, with the evictions it caused in its
   // own run, or when it failed. `done` must not block.
   void Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
-  // The same for an update that nobody waits for: it is written with the next one of the others, or
-  // when many have gathered, at the latest after kLinger.
+  // The same for an update that is not urgent: it is written with the next one of the others, or
+  // when many have gathered, at the latest kLinger after whatever is being written now.
   void SubmitLater(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
-  // From now on nothing waits for others.
+  // From now on nothing waits for others. To be called before the executors are stopped: what
+  // lingers then is never written, nor its `done` called.
   void Hurry();
   // Deletes a run, in order with its updates.
   void SubmitDeleteRun(std::string run, Done done);

@@ -6,7 +6,7 @@
 namespace ckpt::server {
 
 inline constexpr int kMaxEventsPerBatch = 4096;
-// Events of all runs that are not durable yet, as sent: when the index is slow, trainers wait.
+// Events of all runs that are not durable yet, in memory: when the index is slow, trainers wait.
 inline constexpr int64_t kMaxPendingEventBytes = 8 << 20;
 inline constexpr int kMaxMetricsPerEvent = 1024;
 inline constexpr int kMaxMetricNameBytes = 256;

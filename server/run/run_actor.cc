@@ -69,6 +69,7 @@ void RunActor::AttachNow(v1::Hello hello, std::vector<v1::CheckpointPolicy> poli
                          v1::Limits limits, std::shared_ptr<TrainerSession> session,
                          const std::optional<v1::Checkpoint>& resumed_from) {
   if (!broken_.ok()) return session->Close(broken_);
+  if (!retired_.ok()) return session->Close(retired_);
   const uint64_t previous_epoch = state_.writer_epoch();
   if (hello.writer_epoch() == 0) LeaveSnapshots();  // of a trainer that is replaced
   auto attached =
@@ -195,6 +196,7 @@ void RunActor::CloseWhenAnswered(std::shared_ptr<TrainerSession> session) {
 
 void RunActor::Retire(absl::Status status, Task retired) {
   PostStrand([this, status = std::move(status), retired = std::move(retired)]() mutable {
+    retired_ = status;
     self_.reset();
     FailCallers(status);
     if (session_ != nullptr) {
@@ -270,10 +272,13 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
   auto taking = std::make_shared<Taking>(std::move(session), std::move(batch));
   if (services_.event_budget.TryAcquire(bytes)) {
     taking->grant.emplace(services_.event_budget, bytes);
-    // On this thread, to which a decision is not worth the way to another one and back.
-    strand_.Dispatch([self = shared_from_this(), taking = std::move(taking)]() mutable {
-      self->TakeEventsNow(std::move(taking), /*may_look=*/false);
-    });
+    const auto take = [&](bool may_look) {
+      return
+          [self = shared_from_this(), taking, may_look] { self->TakeEventsNow(taking, may_look); };
+    };
+    // On this thread if possible: to wake another one takes longer than to decide. What has to wait
+    // looks at names at once, lest the rest of it comes after the next batch.
+    if (!strand_.TryRun(take(false))) strand_.Post(take(true));
     return ready();
   }
   services_.event_budget.Acquire(bytes,
@@ -288,7 +293,7 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
                                  });
 }
 
-void RunActor::TakeEventsNow(std::shared_ptr<Taking> taking, bool may_look) {
+void RunActor::TakeEventsNow(const std::shared_ptr<Taking>& taking, bool may_look) {
   if (taking->session != session_) return;  // fenced; its stream is ending
   const auto check_name = [this](std::string_view filepath) {
     return services_.store.CheckName(run_, filepath);
@@ -303,12 +308,12 @@ void RunActor::TakeEventsNow(std::shared_ptr<Taking> taking, bool may_look) {
     AnswerEvents(taking, std::move(taken));
   }
   if (!status.ok()) {
-    spdlog::warn("run {}: {}", run_, MessageOf(status));
-    taking->session->Close(status);
-  } else if (look) {
-    PostStrand([this, taking = std::move(taking)]() mutable {
-      TakeEventsNow(std::move(taking), /*may_look=*/true);
+    PostStrand([this, session = taking->session, status] {
+      spdlog::warn("run {}: {}", run_, MessageOf(status));
+      session->Close(status);
     });
+  } else if (look) {
+    PostStrand([this, taking] { TakeEventsNow(taking, /*may_look=*/true); });
   }
 }
 
@@ -347,13 +352,15 @@ void RunActor::AnswerSaves(const std::shared_ptr<Taking>& taking, RunState::Take
                            std::vector<v1::Decision> saves) {
   services_.index.Submit(
       lane_, std::move(taken.update),
-      [self = shared_from_this(), taking, seq = state_.last_seq(), saves = std::move(saves),
+      [self = shared_from_this(), taking, progress = progress_, seq = state_.last_seq(),
+       saves = std::move(saves),
        stages = std::move(taken.stages)](absl::StatusOr<storage::ApplyResult> result) mutable {
         RunActor* actor = self.get();
-        actor->PostStrand([actor, status = result.status(), session = taking->session, seq,
+        if (result.ok()) progress->durable_seq = seq;
+        actor->PostStrand([actor, status = result.status(), session = taking->session, progress,
                            saves = std::move(saves), stages = std::move(stages)]() mutable {
           if (!status.ok()) return actor->Break(status);
-          session->Send(DurableUntil(seq));
+          session->Send(DurableUntil(progress->durable_seq));
           Task send = [actor, session, saves = std::move(saves)]() mutable {
             for (v1::Decision& decision : saves) actor->SendDecision(session, std::move(decision));
           };

@@ -71,10 +71,10 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // `policies` as RunState::Attach has it.
   void Attach(v1::Hello hello, std::vector<v1::CheckpointPolicy> policies, v1::Limits limits,
               std::shared_ptr<TrainerSession> session);
-  // Takes events, which use `bytes` of memory, once the budget of those that are not durable has
-  // room for them; calls `ready` then: the next batch may come while these wait for their turn.
-  // Closes the session on bad ones. The batch is the actor's from now on. May send to the session
-  // before it returns.
+  // Takes events, whose memory the caller puts at `bytes`, once the budget of those that are not
+  // durable has room for them; calls `ready` then: the next batch may come while these wait for
+  // their turn. Closes the session on bad ones. The batch is the actor's from now on. May send to
+  // the session before it returns.
   void TakeEvents(std::shared_ptr<TrainerSession> session, std::shared_ptr<v1::EventBatch> batch,
                   int64_t bytes, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
@@ -162,7 +162,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   void TellIfEnded(std::shared_ptr<TrainerSession> session, const std::string& id);
   // `may_look`: on a thread that may look at names on the disk. Otherwise the events from the first
   // one that needs that wait for such a thread.
-  void TakeEventsNow(std::shared_ptr<Taking> taking, bool may_look);
+  void TakeEventsNow(const std::shared_ptr<Taking>& taking, bool may_look);
   void AnswerEvents(const std::shared_ptr<Taking>& taking, RunState::Taken taken);
   // The answers with saves, or to events with staged bytes: when they are durable.
   void AnswerSaves(const std::shared_ptr<Taking>& taking, RunState::Taken taken,
@@ -216,6 +216,7 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   bool welcomed_ = false;                  // whether the session has been sent its Welcome
   std::vector<v1::TrainResponse> untold_;  // what follows the Welcome; an outcome a save at most
   absl::Status broken_;
+  absl::Status retired_;
   Snapshots snapshots_;  // of the trainer
   Snapshots left_;       // complete ones of trainers that were lost
   std::map<std::string, Finishing, std::less<>> finishing_;

@@ -50,12 +50,16 @@ RunState::Taken RunState::Take(Intake& intake, std::optional<policy::NameCheck> 
   Taken taken;
   taken.update = NewUpdate();
   if (!std::exchange(intake.begun, true)) taken.status = Begin(*intake.batch, taken);
+  if (!taken.status.ok()) return taken;
   const int count = intake.batch->events_size();
   taken.update.events.Keep(intake.batch);
   taken.update.events.Reserve(static_cast<size_t>(count - intake.next));
   for (; taken.status.ok() && intake.next < count; ++intake.next) {
     v1::Event& event = *intake.batch->mutable_events(intake.next);
-    if (event.seq() <= last_seq_ && event.seq() != 0) continue;
+    if (event.seq() <= last_seq_ && event.seq() != 0) {
+      intake.mapped = false;
+      continue;
+    }
     if (!std::exchange(intake.mapped, true)) taken.status = Admit(event);
     if (!taken.status.ok()) break;
     std::optional<v1::Decision> decision = Decide(event, name_check);

@@ -47,6 +47,7 @@ absl::StatusOr<std::shared_ptr<RunActor>> RunRegistry::Load(const std::string& r
                                           [this](const RunActor& gone) { Forget(gone); });
   {
     const std::lock_guard lock(mutex_);
+    if (draining_) return Draining();  // Drain would not find it
     std::erase_if(actors_, [](const auto& entry) { return entry.second.expired(); });
     actors_[run] = actor;
   }

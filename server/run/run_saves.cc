@@ -165,7 +165,7 @@ void RunActor::UseStage(const RunState::StageUse& use, Task then) {
       spdlog::warn("run {}: stage {}: {}", run_, use.stage_id, MessageOf(status));
     }
     PostStrand([this, adopted = status.ok() ? use.save : "", then = std::move(then)]() mutable {
-      if (!adopted.empty()) {
+      if (!adopted.empty() && state_.OpenSave(adopted) != nullptr) {
         finishing_[adopted].timing = services_.metrics.commit_seconds.Start();
         Complete(adopted);
       }

@@ -9,10 +9,10 @@
 namespace ckpt::bench {
 
 SavingRun::SavingRun(const std::string& server, const std::string& run, std::string_view weights,
-                     Way way) {
+                     Way way, const std::string& filepath) {
   v1::CheckpointPolicy policy;
   policy.set_name("last");
-  policy.set_filepath("last.bin");
+  policy.set_filepath(filepath);
   RunOptions options;
   options.server = server;
   options.run = run;

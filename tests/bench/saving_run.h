@@ -16,11 +16,15 @@ enum class Way {
   kSharedMemory,
 };
 
-// Every Save overwrites the checkpoint before it.
+// File paths of checkpoints: each in the place of the one before it, or beside it.
+inline constexpr char kInPlace[] = "last.bin";
+inline constexpr char kBeside[] = "{epoch:04d}.bin";
+
 class SavingRun {
  public:
   // `weights` stays valid and unchanged. Ends the program if the daemon refuses.
-  SavingRun(const std::string& server, const std::string& run, std::string_view weights, Way way);
+  SavingRun(const std::string& server, const std::string& run, std::string_view weights, Way way,
+            const std::string& filepath = kInPlace);
 
   // One epoch with a save, until it is durable: HandOver and AwaitDurable.
   void Save();

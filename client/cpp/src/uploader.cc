@@ -19,6 +19,8 @@ constexpr size_t kMaxFailuresKept = 64;
 // asked.
 constexpr size_t kMaxUnclaimed = 64;
 constexpr std::chrono::seconds kLookupTimeout{30};
+// How far the stream may be behind the answer to an upload.
+constexpr std::chrono::milliseconds kToldWithin{30'000};
 constexpr size_t kMaxAwaited = 1024;  // of Hello.awaited_saves
 
 absl::Status StatusOf(const v1::SaveOutcome& outcome) {
@@ -326,7 +328,8 @@ absl::Status Uploader::EndOf(Save& save, const absl::Status& failure) {
   std::unique_lock lock(mutex_);
   // It has ended otherwise, or another trainer has the run: the stream tells, perhaps a bit later.
   if (ReasonOf(failure) == v1::ERROR_REASON_SAVE_NOT_OPEN) {
-    changed_.wait_for(lock, options_.patience, [&] { return Told(save) || !lost_.ok(); });
+    changed_.wait_for(lock, std::min(options_.patience, kToldWithin),
+                      [&] { return Told(save) || !lost_.ok(); });
     if (!Told(save) && !lost_.ok()) return lost_;
   }
   return save.outcome.has_value() ? StatusOf(*save.outcome) : failure;

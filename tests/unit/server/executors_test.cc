@@ -21,35 +21,34 @@ TEST(ExecutorsTest, AStrandRunsItsTasksInOrder) {
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[i], i);
 }
 
-TEST(ExecutorsTest, AFreeStrandRunsWhatIsDispatchedOnThisThread) {
+TEST(ExecutorsTest, AFreeStrandRunsATaskOnThisThread) {
   Executors executors(1);
   SerialExecutor strand = executors.NewActorStrand();
   std::vector<int> order;
-  strand.Dispatch([&] {
-    strand.Dispatch([&] { order.push_back(2); });
-    strand.Post([&] { order.push_back(3); });
+  EXPECT_TRUE(strand.TryRun([&] {
+    EXPECT_FALSE(strand.TryRun([&] { order.push_back(0); })) << "one at a time";
+    strand.Post([&] { order.push_back(2); });
     order.push_back(1);
-  });
-  executors.Stop();
-  EXPECT_EQ(order, (std::vector{1, 2, 3}));
-}
-
-TEST(ExecutorsTest, ABusyStrandRunsWhatIsDispatchedInItsTurn) {
-  Executors executors(1);
-  SerialExecutor strand = executors.NewActorStrand();
-  std::promise<void> go_on;
-  std::vector<int> order;
-  strand.Post([&] {
-    go_on.get_future().wait();
-    order.push_back(1);
-  });
-  strand.Dispatch([&] { order.push_back(2); });
-  go_on.set_value();
+  }));
   executors.Stop();
   EXPECT_EQ(order, (std::vector{1, 2}));
 }
 
-TEST(ExecutorsTest, ManyThreadsMayDispatch) {
+TEST(ExecutorsTest, ABusyStrandRunsNoneButItsOwn) {
+  Executors executors(1);
+  SerialExecutor strand = executors.NewActorStrand();
+  std::promise<void> go_on;
+  bool ran = false;
+  strand.Post([&] { go_on.get_future().wait(); });
+  EXPECT_FALSE(strand.TryRun([&] { ran = true; }));
+  go_on.set_value();
+  executors.Stop();
+  EXPECT_FALSE(ran);
+  EXPECT_TRUE(strand.TryRun([&] { ran = true; }));
+  EXPECT_TRUE(ran);
+}
+
+TEST(ExecutorsTest, ManyThreadsMayUseAStrand) {
   Executors executors(1);
   SerialExecutor strand = executors.NewActorStrand();
   int sum = 0;  // guarded by the strand
@@ -57,7 +56,7 @@ TEST(ExecutorsTest, ManyThreadsMayDispatch) {
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int k = 0; k < 1000; ++k) {
-        strand.Dispatch([&] { ++sum; });
+        if (!strand.TryRun([&] { ++sum; })) strand.Post([&] { ++sum; });
         strand.Post([&] { ++sum; });
       }
     });

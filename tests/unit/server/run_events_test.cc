@@ -227,5 +227,16 @@ TEST_F(RunEventsTest, WithoutALookAtNamesItStopsBeforeASave) {
   EXPECT_THAT(rest.update.new_metrics, IsEmpty());
 }
 
+TEST_F(RunEventsTest, WhatFollowsAnEventThatWasTakenMeanwhileIsChecked) {
+  RunState::Intake intake{
+      std::make_shared<v1::EventBatch>(Batch({EpochEnd(1, 0, 0.5), EpochEnd(2, 1, 0.4, 60000)}))};
+  EXPECT_TRUE(state_.Take(intake, std::nullopt, 0).name_check_wanted);
+  Take(state_, Batch({EpochEnd(1, 0, 0.5)}));
+  const auto taken = state_.Take(
+      intake, [](std::string_view) { return absl::OkStatus(); }, 0);
+  EXPECT_EQ(ReasonOf(taken.status), v1::ERROR_REASON_EVENT_INVALID) << taken.status;
+  EXPECT_EQ(state_.last_seq(), 1u);
+}
+
 }  // namespace
 }  // namespace ckpt::server

@@ -40,13 +40,11 @@ def _messages_of(pool: descriptor_pool.DescriptorPool, files: list[Any]) -> Iter
         pending += message.nested_types
 
 
-def _make_class(message: Any) -> Any:
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(message)
-    return message_factory.MessageFactory(_pool).GetPrototype(message)
-
-
 _pool = descriptor_pool.DescriptorPool()
+if hasattr(message_factory, "GetMessageClass"):
+    _make_class = message_factory.GetMessageClass
+else:
+    _make_class = message_factory.MessageFactory(_pool).GetPrototype
 # All of them, for as long as the process lives. The runtime makes the class of a field's message
 # when that is first read, and finds it again by a reference that does not keep it: while the
 # garbage collector takes one apart, another thread still gets it, and dies of a segmentation fault.

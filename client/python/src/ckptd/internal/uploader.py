@@ -25,6 +25,7 @@ from ckptd.internal.snapshots import is_in_memory
 
 _MAX_FAILURES_KEPT = 64
 _MAX_AWAITED = 1024  # of Hello.awaited_saves
+_TOLD_WITHIN = 30.0  # seconds; how far the stream may be behind the answer to an upload
 # These Pythons start no thread once the main thread has ended, and gRPC needs some for each stream.
 _NO_THREADS_AT_EXIT = (3, 12) <= sys.version_info < (3, 12, 2)
 
@@ -317,7 +318,8 @@ class Uploader:
             return
         with self._changed:
             self._changed.wait_for(
-                lambda: self._told(save) or self._lost is not None, self._options.patience
+                lambda: self._told(save) or self._lost is not None,
+                min(self._options.patience, _TOLD_WITHIN),
             )
             if self._lost is not None and not self._told(save):
                 raise self._lost
