@@ -269,7 +269,7 @@ void RunActor::GiveUpOpenSaves(uint64_t generation) {
 void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
                           std::shared_ptr<v1::EventBatch> batch, int64_t bytes, Task ready) {
   bytes = std::min(bytes, kMaxPendingEventBytes);
-  auto taking = std::make_shared<Taking>(std::move(session), std::move(batch));
+  const auto taking = std::make_shared<Taking>(std::move(session), std::move(batch));
   if (services_.event_budget.TryAcquire(bytes)) {
     taking->grant.emplace(services_.event_budget, bytes);
     const auto take = [&](bool may_look) {
@@ -281,16 +281,12 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
     if (!strand_.TryRun(take(false))) strand_.Post(take(true));
     return ready();
   }
-  services_.event_budget.Acquire(bytes,
-                                 [self = shared_from_this(), bytes, taking = std::move(taking),
-                                  ready = std::move(ready)]() mutable {
-                                   RunActor* actor = self.get();
-                                   taking->grant.emplace(actor->services_.event_budget, bytes);
-                                   actor->PostStrand([actor, taking = std::move(taking)]() mutable {
-                                     actor->TakeEventsNow(std::move(taking), /*may_look=*/true);
-                                   });
-                                   ready();
-                                 });
+  services_.event_budget.Acquire(
+      bytes, [self = shared_from_this(), bytes, taking, ready = std::move(ready)]() mutable {
+        taking->grant.emplace(self->services_.event_budget, bytes);
+        self->strand_.Post([self, taking] { self->TakeEventsNow(taking, /*may_look=*/true); });
+        ready();
+      });
 }
 
 void RunActor::TakeEventsNow(const std::shared_ptr<Taking>& taking, bool may_look) {
