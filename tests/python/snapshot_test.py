@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -361,8 +361,13 @@ class Lost(SnapshotTestCase):
         options = UploaderOptions(
             server="", max_uploads=1, patience=1, abandon=lambda save, why: None
         )
+
+        def attempt(upload: Any, server: str, begun: Callable[[], None]) -> v1.UploadFinished:
+            begun()
+            return v1.UploadFinished()
+
         with mock.patch("ckptd.internal.uploader.HandOver") as hand_over:
-            hand_over.return_value.attempt.return_value = v1.UploadFinished()
+            hand_over.return_value.attempt = attempt
             uploader = Uploader(None, options)
             self.addCleanup(uploader.stop)
             for save in "ab":
