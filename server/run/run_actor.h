@@ -164,7 +164,8 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
   // one that needs that wait for such a thread.
   void TakeEventsNow(const std::shared_ptr<Taking>& taking, bool may_look);
   void AnswerEvents(const std::shared_ptr<Taking>& taking, RunState::Taken taken);
-  // The answers with saves, or to events with staged bytes: when they are durable.
+  // The answers that somebody waits for to be durable: with saves, to events with staged bytes, and
+  // to the end of training.
   void AnswerSaves(const std::shared_ptr<Taking>& taking, RunState::Taken taken,
                    std::vector<v1::Decision> saves);
   void SendDecision(const std::shared_ptr<TrainerSession>& session, v1::Decision decision);
