@@ -12,6 +12,7 @@
 #include <cstring>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "client/cpp/src/rpc_status.h"
 
@@ -152,11 +153,10 @@ void LocalConnection::Read() {
       return End(absl::UnavailableError("ckptd was restarted, and its Welcome has not come yet"));
     }
     if (!answer.ok()) return End(answer.status());
-    std::shared_ptr<const void> held;  // let go outside of the lock
+    LetGo(answer->id());
     std::lock_guard lock(mutex_);
     const auto found = requests_.find(answer->id());
     if (found == requests_.end()) continue;
-    held = std::move(found->second.held);
     if (found->second.cancelled) {
       requests_.erase(found);
     } else {
@@ -193,16 +193,25 @@ bool LocalConnection::ReadBytes(char* bytes, size_t size) {
   return true;
 }
 
+// Before anybody learns of the answer, and outside of the lock: what lets go may take others.
+void LocalConnection::LetGo(uint64_t id) {
+  std::shared_ptr<const void> held;
+  std::lock_guard lock(mutex_);
+  const auto found = requests_.find(id);
+  if (found != requests_.end()) held = std::move(found->second.held);
+}
+
 void LocalConnection::End(const absl::Status& why) {
   shutdown(socket_.get(), SHUT_RDWR);
-  std::map<uint64_t, Request> unanswered;  // let go outside of the lock
-  std::lock_guard lock(mutex_);
-  ended_ = why;
-  std::map<uint64_t, Request> answered;
-  for (auto& [id, request] : requests_) {
-    (request.answer.has_value() ? answered : unanswered).emplace(id, std::move(request));
+  std::vector<uint64_t> ids;
+  {
+    std::lock_guard lock(mutex_);
+    ended_ = why;  // from here on none is added
+    for (const auto& [id, request] : requests_) ids.push_back(id);
   }
-  requests_ = std::move(answered);
+  for (const uint64_t id : ids) LetGo(id);
+  std::lock_guard lock(mutex_);
+  std::erase_if(requests_, [](const auto& entry) { return !entry.second.answer.has_value(); });
   changed_.notify_all();
 }
 

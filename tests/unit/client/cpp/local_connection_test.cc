@@ -2,6 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+
 #include "tests/unit/client/support/fake_local_socket.h"
 #include "tests/unit/client/support/temp_folder.h"
 
@@ -106,6 +111,34 @@ TEST_F(LocalConnectionTest, ABreakEndsEveryWait) {
   EXPECT_TRUE(absl::IsUnavailable(connection->ended())) << connection->ended();
   EXPECT_TRUE(watched.expired());
   EXPECT_FALSE(connection->Await(connection->Send(Release(2), -1, nullptr)).has_value());
+}
+
+// What is held tells, when it is let go, whether the Await for `id` has returned before.
+TEST_F(LocalConnectionTest, WhatIsHeldIsLetGoBeforeAwaitReturns) {
+  FakeLocalSocket daemon(path_, kToken, [](const v1::LocalRequest& request) {
+    return request.has_release_slot() ? std::nullopt : FakeLocalSocket::Stored(request);
+  });
+  const auto connection = Open();
+  const std::function<void(uint64_t)> answer = [&](uint64_t id) {
+    v1::LocalResponse response;
+    response.set_id(id);
+    response.mutable_slot_released();
+    daemon.Send(response);
+  };
+  const std::function<void(uint64_t)> end = [&](uint64_t) { daemon.Break(); };
+  for (const auto& finish : {answer, end}) {
+    std::promise<void> returned;
+    std::atomic<bool> too_late = false;
+    std::shared_ptr<const void> held(
+        this, [&, future = returned.get_future().share()](const void*) {
+          too_late = future.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready;
+        });
+    const uint64_t id = connection->Send(Release(1), -1, std::move(held));
+    finish(id);
+    connection->Await(id);
+    returned.set_value();
+    EXPECT_FALSE(too_late);
+  }
 }
 
 }  // namespace
