@@ -30,8 +30,8 @@ class UpdateBatch {
  public:
   explicit UpdateBatch(const IndexDb& index) : index_(index), batch_(index.NewBatch()) {}
 
-  // See Catalog::Apply. RUN_NOT_FOUND for an update of a run that has no row and gets none;
-  // FIELD_INVALID for what no row can be made of (see CheckUpdate).
+  // See Catalog::Apply. `update` must stay until TakeBatch. RUN_NOT_FOUND for an update of a run
+  // that has no row and gets none; FIELD_INVALID for what no row can be made of (see CheckUpdate).
   absl::Status Add(const RunUpdate& update);
   // See Catalog::DeleteRun. Nothing may be added after it.
   absl::Status DeleteRun(std::string_view run);

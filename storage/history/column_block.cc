@@ -18,9 +18,14 @@ uint32_t ChecksumOf(std::string_view bytes) {
   return static_cast<uint32_t>(XXH3_64bits(bytes.data(), bytes.size()));
 }
 
-void AppendVarint(std::string& bytes, uint64_t number) {
-  for (; number >= 0x80; number >>= 7) bytes.push_back(static_cast<char>(number | 0x80));
-  bytes.push_back(static_cast<char>(number));
+constexpr size_t kMaxVarintBytes = 10;
+constexpr size_t kMaxDoubleBytes = 10;  // 2 + 5 + 6 + 64 bits
+
+// Writes a varint to `out`; gives where it ends.
+char* PutVarint(uint64_t number, char* out) {
+  for (; number >= 0x80; number >>= 7) *out++ = static_cast<char>(number | 0x80);
+  *out++ = static_cast<char>(number);
+  return out;
 }
 
 bool ReadVarint(std::string_view& bytes, uint64_t* number) {
@@ -38,9 +43,10 @@ bool ReadVarint(std::string_view& bytes, uint64_t* number) {
 uint64_t Zigzag(uint64_t number) { return number << 1 ^ (0 - (number >> 63)); }
 uint64_t Unzigzag(uint64_t number) { return number >> 1 ^ (0 - (number & 1)); }
 
+// Bits, most significant first, into memory that has room for them.
 class BitWriter {
  public:
-  explicit BitWriter(std::string& bytes) : bytes_(bytes) {}
+  explicit BitWriter(char* out) : out_(out) {}
 
   // The low `count` bits of `bits`, which has no others.
   void Put(uint64_t bits, int count) {
@@ -51,15 +57,25 @@ class BitWriter {
     }
     pending_ = pending_ << count | bits;
     held_ += count;
-    for (; held_ >= 8; held_ -= 8) bytes_.push_back(static_cast<char>(pending_ >> (held_ - 8)));
+    if (held_ < 32) return;
+    held_ -= 32;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      *out_++ = static_cast<char>(pending_ >> (held_ + shift));
+    }
   }
-  void Finish() {
-    if (held_ > 0) Put(0, 8 - held_);
+  // Fills the last byte up; gives where it ends.
+  char* Finish() {
+    if (held_ % 8 != 0) Put(0, 8 - held_ % 8);
+    while (held_ > 0) {
+      held_ -= 8;
+      *out_++ = static_cast<char>(pending_ >> held_);
+    }
+    return out_;
   }
 
  private:
-  std::string& bytes_;
-  uint64_t pending_ = 0;  // of which the low `held_` bits are not yet in `bytes_`
+  char* out_;
+  uint64_t pending_ = 0;  // of which the low `held_` bits are not yet written
   int held_ = 0;
 };
 
@@ -99,32 +115,44 @@ class BitReader {
 
 BlockWriter::BlockWriter() : bytes_(1, kVersion) {}
 
-void BlockWriter::AddNumber(uint64_t number) { AppendVarint(bytes_, number); }
+char* BlockWriter::Extend(size_t bytes) {
+  const size_t end = bytes_.size();
+  bytes_.resize(end + bytes);
+  return bytes_.data() + end;
+}
+
+void BlockWriter::CutAt(const char* end) {
+  bytes_.resize(static_cast<size_t>(end - bytes_.data()));
+}
+
+void BlockWriter::AddNumber(uint64_t number) { CutAt(PutVarint(number, Extend(kMaxVarintBytes))); }
 
 void BlockWriter::AddIntegers(std::span<const int64_t> values) {
-  AppendVarint(bytes_, values.size());
+  AddNumber(values.size());
   if (values.empty()) return;
+  char* out = Extend(values.size() * 2 * kMaxVarintBytes);
   auto value = static_cast<uint64_t>(values.front());
-  AppendVarint(bytes_, Zigzag(value));
+  out = PutVarint(Zigzag(value), out);
   uint64_t change = 0;
   for (size_t i = 1; i < values.size();) {
     const uint64_t next = static_cast<uint64_t>(values[i]) - value;
-    AppendVarint(bytes_, Zigzag(next - change));
+    out = PutVarint(Zigzag(next - change), out);
     value = static_cast<uint64_t>(values[i++]);
     if (next == change) {
       const size_t begin = i;
       while (i < values.size() && static_cast<uint64_t>(values[i]) - value == change) {
         value = static_cast<uint64_t>(values[i++]);
       }
-      AppendVarint(bytes_, i - begin);
+      out = PutVarint(i - begin, out);
     }
     change = next;
   }
+  CutAt(out);
 }
 
 void BlockWriter::AddDoubles(std::span<const double> values) {
-  AppendVarint(bytes_, values.size());
-  BitWriter bits(bytes_);
+  AddNumber(values.size());
+  BitWriter bits(Extend(values.size() * kMaxDoubleBytes));
   uint64_t before = 0;
   int leading = -1;  // of the newest window; none yet
   int trailing = 0;
@@ -149,7 +177,7 @@ void BlockWriter::AddDoubles(std::span<const double> values) {
     }
     bits.Put(differing >> trailing, 64 - leading - trailing);
   }
-  bits.Finish();
+  CutAt(bits.Finish());
 }
 
 std::string BlockWriter::Finish() && {

@@ -26,8 +26,9 @@
 
 namespace ckpt::storage {
 
-// Values of one column at most: what a damaged block can make a reader allocate.
-inline constexpr size_t kMaxColumnValues = 4096;
+// Values of one column at most: what a damaged block can make a reader allocate. A block has a
+// column of all its metrics, of which a run has as many.
+inline constexpr size_t kMaxColumnValues = 16384;
 
 class BlockWriter {
  public:
@@ -40,6 +41,10 @@ class BlockWriter {
   std::string Finish() &&;
 
  private:
+  // Room for `bytes` more, of which CutAt leaves what was used.
+  char* Extend(size_t bytes);
+  void CutAt(const char* end);
+
   std::string bytes_;
 };
 

@@ -1,10 +1,12 @@
 #include "storage/history/history_writer.h"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "storage/catalog/key_encoding.h"
 #include "storage/catalog/rows.h"
+#include "storage/history/event_columns.h"
 #include "storage/history/history_rows.h"
 
 namespace ckpt::storage {
@@ -16,7 +18,7 @@ class RankWriter {
   RankWriter(const ReadView& view, std::string_view run, uint32_t rank, Batch& batch)
       : view_(view), run_(run), rank_(rank), batch_(batch) {}
 
-  absl::Status Append(const EventColumns& added);
+  absl::Status Append(std::span<const v1::Event* const> added);
 
  private:
   std::string KeyOf(std::string_view prefix, int64_t seq) const {
@@ -37,38 +39,28 @@ class RankWriter {
   HistoryState state_;
 };
 
-absl::Status RankWriter::Append(const EventColumns& added) {
+absl::Status RankWriter::Append(std::span<const v1::Event* const> added) {
   const auto state = ReadState(view_, run_, rank_);
   if (!state.ok()) return state.status();
   state_ = *state;
-  const auto known =
-      std::upper_bound(added.seqs.begin(), added.seqs.end(), static_cast<int64_t>(state_.last_seq));
-  const auto skipped = static_cast<size_t>(known - added.seqs.begin());
-  if (skipped == added.size()) return absl::OkStatus();
-  if (state_.first_seq == 0) state_.first_seq = static_cast<uint64_t>(*known);
-  state_.last_seq = static_cast<uint64_t>(added.seqs.back());
+  const auto known = std::ranges::upper_bound(added, state_.last_seq, {}, &v1::Event::seq);
+  added = added.subspan(static_cast<size_t>(known - added.begin()));
+  if (added.empty()) return absl::OkStatus();
+  if (state_.first_seq == 0) state_.first_seq = added.front()->seq();
+  state_.last_seq = added.back()->seq();
 
-  const bool seals = state_.tail_events + added.size() - skipped >= kSegmentEvents;
   EventColumns events;
-  if (seals) {
+  if (state_.tail_events + added.size() >= kSegmentEvents) {
     if (absl::Status s = TakeTail(&events); !s.ok()) return s;
   }
-  if (seals || skipped > 0) events.Append(added, skipped, added.size());
-  const EventColumns& all = seals || skipped > 0 ? events : added;
-  size_t begin = 0;
-  for (; all.size() - begin >= kSegmentEvents; begin += kSegmentEvents) {
-    EventColumns segment;
-    segment.Append(all, begin, begin + kSegmentEvents);
-    Seal(segment);
+  for (const v1::Event* event : added) {
+    events.Add(*event);
+    if (events.size() < kSegmentEvents) continue;
+    Seal(events);
+    events = EventColumns();
   }
-  if (begin == 0) {
-    PutEvents(all, /*sealed=*/false);
-  } else if (begin < all.size()) {
-    EventColumns rest;
-    rest.Append(all, begin, all.size());
-    PutEvents(rest, /*sealed=*/false);
-  }
-  state_.tail_events = seals ? all.size() - begin : state_.tail_events + all.size();
+  if (events.size() > 0) PutEvents(events, /*sealed=*/false);
+  state_.tail_events += events.size();
   batch_.PutUnseen(Table::kHistory, HistoryPrefix(run_, HistoryRow::kState, rank_),
                    EncodeState(state_));
   return absl::OkStatus();
@@ -79,10 +71,13 @@ absl::Status RankWriter::TakeTail(EventColumns* events) {
   cursor.Seek(KeyOf(prefix_, static_cast<int64_t>(state_.sealed_seq + 1)));
   for (; cursor.Valid(); cursor.Next()) {
     const auto block = DecodeEvents(cursor.value());
-    if (!block.has_value() || block->sealed) return DamagedRow(Table::kHistory, cursor.key());
+    const size_t count = block.has_value() ? events->size() + block->events.size() : 0;
+    if (!block.has_value() || block->sealed || count >= kSegmentEvents)
+      return DamagedRow(Table::kHistory, cursor.key());
     events->Append(block->events, 0, block->events.size());
     batch_.DeleteUnseen(Table::kHistory, cursor.key());
   }
+  state_.tail_events = 0;
   return cursor.status();
 }
 
@@ -108,15 +103,14 @@ void RankWriter::Seal(const EventColumns& segment) {
 }  // namespace
 
 void HistoryWriter::Add(std::string_view run, const RecordedEvents& events) {
-  EventColumns* columns = nullptr;
+  std::vector<const v1::Event*>* added = nullptr;
   int rank = -1;
   for (const RecordedEvents::Row& row : events) {
-    if (columns == nullptr || row.rank != rank) {
+    if (added == nullptr || row.rank != rank) {
       rank = row.rank;
-      columns = &added_[{std::string(run), static_cast<uint32_t>(rank)}];
+      added = &added_[{std::string(run), static_cast<uint32_t>(rank)}];
     }
-    const auto seq = static_cast<int64_t>(row.event->seq());
-    if (columns->size() == 0 || seq > columns->seqs.back()) columns->Add(*row.event);
+    if (added->empty() || row.event->seq() > added->back()->seq()) added->push_back(row.event);
   }
 }
 

@@ -6,10 +6,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "ckpt/v1/resources.pb.h"
 #include "storage/catalog/index_db.h"
-#include "storage/history/event_columns.h"
 #include "storage/history/recorded_events.h"
 
 namespace ckpt::storage {
@@ -20,7 +21,8 @@ namespace ckpt::storage {
 // at every moment. Not thread-safe.
 class HistoryWriter {
  public:
-  // Sequence numbers ascend; those that are recorded already are passed over.
+  // Sequence numbers ascend; those that are recorded already are passed over. `events`, or a copy
+  // of the list, must stay until Write.
   void Add(std::string_view run, const RecordedEvents& events);
   bool empty() const { return added_.empty(); }
   // Puts the rows of all that was added into `batch`; the index holds what there was before it.
@@ -28,7 +30,8 @@ class HistoryWriter {
   absl::Status Write(const ReadView& view, Batch& batch) const;
 
  private:
-  std::map<std::pair<std::string, uint32_t>, EventColumns> added_;  // by run and rank
+  std::map<std::pair<std::string, uint32_t>, std::vector<const v1::Event*>>
+      added_;  // by run and rank
 };
 
 }  // namespace ckpt::storage

@@ -22,17 +22,16 @@ struct Group {
   Point largest;
   Point newest;
 
-  void Add(const Point& point) { Add({1, point, point, point}); }
+  void Add(const Point& point) { Add(point, point, point, 1); }
   // `later` comes after all that is here.
-  void Add(const Group& later) {
-    if (count == 0 || later.smallest.value < smallest.value || std::isnan(smallest.value)) {
-      smallest = later.smallest;
-    }
-    if (count == 0 || later.largest.value > largest.value || std::isnan(largest.value)) {
-      largest = later.largest;
-    }
-    newest = later.newest;
-    count += later.count;
+  void Add(const Group& later) { Add(later.smallest, later.largest, later.newest, later.count); }
+
+ private:
+  void Add(const Point& low, const Point& high, const Point& last, int64_t points) {
+    if (count == 0 || low.value < smallest.value || std::isnan(smallest.value)) smallest = low;
+    if (count == 0 || high.value > largest.value || std::isnan(largest.value)) largest = high;
+    newest = last;
+    count += points;
   }
 };
 

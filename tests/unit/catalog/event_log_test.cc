@@ -42,9 +42,10 @@ class EventLogTest : public ::testing::Test {
 
   void Append(std::string_view run, const std::vector<EventRow>& events) {
     Batch batch = index_->NewBatch();
-    PutEventRows(run, Recorded(events), batch);
+    const RecordedEvents list = Recorded(events);
+    PutEventRows(run, list, batch);
     HistoryWriter history;
-    history.Add(run, Recorded(events));
+    history.Add(run, list);
     Must(history.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));
   }

@@ -28,8 +28,9 @@ class HistoryRowsTest : public ::testing::Test {
       rows[i].record.mutable_event()->add_metric_ids(1);
       rows[i].record.mutable_event()->add_values(0.5);
     }
+    const RecordedEvents list = Recorded(rows);
     HistoryWriter writer;
-    writer.Add("r", Recorded(rows));
+    writer.Add("r", list);
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));

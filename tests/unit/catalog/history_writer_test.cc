@@ -35,8 +35,12 @@ class HistoryWriterTest : public ::testing::Test {
 
   // Each list is written in one batch.
   void Write(const std::vector<std::vector<EventRow>>& updates, std::string_view run = "r") {
+    std::vector<RecordedEvents> lists;
     HistoryWriter writer;
-    for (const auto& events : updates) writer.Add(run, Recorded(events));
+    for (const auto& events : updates) {
+      lists.push_back(Recorded(events));
+      writer.Add(run, lists.back());
+    }
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));
@@ -113,6 +117,30 @@ TEST_F(HistoryWriterTest, PassesOverWhatIsRecorded) {
   EXPECT_THAT(Blocks(), ElementsAre("5+1024*", "1029+72"));
 }
 
+// A block of more metrics than a reader took was written, and the run could never be read again.
+TEST_F(HistoryWriterTest, ABlockMayHaveAllMetricsOfARun) {
+  constexpr uint32_t kMetrics = 16384;  // of one run at most, 1,024 of one event
+  std::vector<EventRow> events = Events(1, 16);
+  for (uint32_t id = 0; id < kMetrics; ++id) {
+    v1::Event& event = *events[id / 1024].record.mutable_event();
+    if (id % 1024 == 0) event.clear_metric_ids();
+    if (id % 1024 == 0) event.clear_values();
+    event.add_metric_ids(id);
+    event.add_values(id);
+  }
+  const auto first_block = [&] {
+    const ReadView view = index_->View();
+    EventBlocks blocks(view, "r", 0);
+    blocks.Seek(0);
+    return Must(blocks.ReadAll());
+  };
+  Write({events});
+  EXPECT_EQ(first_block().metrics.size(), kMetrics);
+  Write({Events(17, 1100)});
+  EXPECT_EQ(first_block().metrics.size(), kMetrics);
+  EXPECT_EQ(first_block().size(), kSegmentEvents) << "sealed";
+}
+
 TEST_F(HistoryWriterTest, KeepsRunsAndRanksApart) {
   std::vector<EventRow> mixed = Events(1, 2, 0);
   for (EventRow& row : Events(1, 3, 1)) mixed.push_back(row);
@@ -130,7 +158,8 @@ TEST_F(HistoryWriterTest, ReportsDamage) {
     batch.Put(Table::kHistory, key, kDamaged);
     Must(index_->Write(std::move(batch)));
     HistoryWriter writer;
-    writer.Add("r", Recorded(Events(1001, 1100)));
+    const RecordedEvents list = Recorded(Events(1001, 1100));
+    writer.Add("r", list);
     Batch next = index_->NewBatch();
     return ckpt::ReasonOf(writer.Write(index_->View(), next));
   };

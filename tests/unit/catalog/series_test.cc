@@ -59,8 +59,9 @@ class SeriesTest : public ::testing::Test {
   void Append(int count) {
     std::vector<EventRow> rows;
     for (int i = 0; i < count; ++i) rows.push_back(NextEvent());
+    const RecordedEvents list = Recorded(rows);
     HistoryWriter writer;
-    writer.Add("r", Recorded(rows));
+    writer.Add("r", list);
     Batch batch = index_->NewBatch();
     Must(writer.Write(index_->View(), batch));
     Must(index_->Write(std::move(batch)));

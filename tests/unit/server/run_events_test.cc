@@ -6,6 +6,7 @@
 
 #include "run_fixture.h"
 #include "server/run/limits.h"
+#include "storage/history/column_block.h"
 
 namespace ckpt::server {
 namespace {
@@ -13,6 +14,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
+
+static_assert(kMaxMetricsPerRun <= storage::kMaxColumnValues, "or a block could not be read");
 
 class RunEventsTest : public RunFixture {
  protected:
