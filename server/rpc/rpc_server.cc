@@ -16,6 +16,7 @@
 
 #include "server/rpc/admin_service.h"
 #include "server/rpc/catalog_service.h"
+#include "server/rpc/stream_window.h"
 #include "server/rpc/training_service.h"
 #include "server/rpc/weight_service.h"
 #include "storage/base/errors.h"
@@ -25,9 +26,6 @@ namespace ckpt::server {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
-// What a stream takes in before it is read: one chunk of an upload. Over a network this is the most
-// that is on its way at once.
-constexpr int kStreamWindowBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr std::chrono::milliseconds kMaxKeepaliveTimeout(20'000);
 constexpr int kMinPingIntervalMs = 10'000;
@@ -117,9 +115,7 @@ absl::Status RpcServerImpl::Listen(const RpcOptions& options) {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // By itself gRPC takes ever more of a stream that is fast, whether it is read or not.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  FixStreamWindow(builder);
   const std::chrono::milliseconds keepalive = options.keepalive;
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.count()));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,

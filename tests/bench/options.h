@@ -11,7 +11,7 @@ struct Options {
   std::string folder = "/tmp";        // on the disk to measure; what is made in it is removed
   int64_t bytes = 512LL << 20;        // size of one checkpoint
   int pairs = 5;                      // product and baseline are run in turn, so often
-  int64_t events = 200'000;           // for `events`
+  int64_t events = 2'000'000;         // for `events`
   int64_t decisions = 2'000;          // for `decision`
   int64_t long_history = 10'000'000;  // events, for `history`:
   int64_t short_history = 10'000;     // of a run that has many, and of one that has few

@@ -37,8 +37,8 @@ class LocalConnection {
   absl::Status ended() const;
 
   // Sends a request, `fd` (unless -1) with it, and gives its id. `held` is let go when the answer
-  // has come or the connection has ended, and not before; Await returns after it. Errors show in
-  // Await.
+  // has come or the connection has ended, and not before; an Await for it that was not cancelled
+  // returns after that. Errors show in Await.
   uint64_t Send(v1::LocalRequest request, int fd, std::shared_ptr<const void> held);
   // Waits for the answer, which is given once. Nothing: the connection has ended, or Cancel.
   std::optional<v1::LocalResponse> Await(uint64_t id);
