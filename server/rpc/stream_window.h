@@ -6,7 +6,8 @@
 
 namespace ckpt::server {
 
-// One chunk of an upload; over a network this is the most that is on its way at once.
+// One chunk of an upload. A connection has, with gRPC 1.51, 64 KiB besides what the messages that
+// are being read still lack.
 inline constexpr int kStreamWindowBytes = 1 << 20;
 
 // By itself gRPC takes ever more of a stream that is fast, whether it is read or not.
