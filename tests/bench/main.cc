@@ -44,7 +44,7 @@ constexpr Bench kBenches[] = {
 constexpr const char* kFooter =
     R"(Without a name, all of them but scale-…; with --scale, those alone. Examples:
   ckptbench                      everything
-  ckptbench --scale              how it grows, in about ten minutes
+  ckptbench --scale              how it grows, in a few minutes
   ckptbench --quick --json       a first look, for programs
   ckptbench upload --size 2048   one, with checkpoints of 2 GiB
 
