@@ -72,8 +72,9 @@ absl::Status RankWriter::TakeTail(EventColumns* events) {
   for (; cursor.Valid(); cursor.Next()) {
     const auto block = DecodeEvents(cursor.value());
     const size_t count = block.has_value() ? events->size() + block->events.size() : 0;
-    if (!block.has_value() || block->sealed || count >= kSegmentEvents)
+    if (!block.has_value() || block->sealed || count >= kSegmentEvents) {
       return DamagedRow(Table::kHistory, cursor.key());
+    }
     events->Append(block->events, 0, block->events.size());
     batch_.DeleteUnseen(Table::kHistory, cursor.key());
   }

@@ -54,7 +54,7 @@ Exit codes: 0 every target reached, 1 one was missed or could not be measured, 2
 void MakeQuick(Options& options) {
   options.bytes = 128LL << 20;
   options.pairs = 3;
-  options.events = 200'000;
+  options.events = 500'000;
   options.decisions = 500;
   options.long_history = 1'000'000;
   options.large_bytes = 1LL << 30;
