@@ -16,6 +16,10 @@
 namespace ckpt::server {
 namespace {
 
+// Chunks on their way from one sender: one that is hashed and written, one that arrives, and one
+// that bridges the time until the sender hears that it may go on.
+constexpr int kMostGrants = 3;
+
 size_t SizeOf(std::span<const std::string_view> pieces) {
   size_t size = 0;
   for (const std::string_view piece : pieces) size += piece.size();
@@ -45,14 +49,16 @@ UploadStream* UploadStream::Start(const ServerContext& context) {
   auto stream = std::make_shared<UploadStream>(context);
   stream->self_ = stream;
   stream->Post([raw = stream.get()] {
-    raw->ReadNext();
+    raw->WaitForGrant();
     raw->WatchIdle();
   });
   return stream.get();
 }
 
 UploadStream::UploadStream(const ServerContext& context)
-    : context_(context), strand_(context.executors.NewDiskStrand()) {}
+    : context_(context),
+      strand_(context.executors.NewDiskStrand()),
+      window_(context.limits.max_chunk_bytes()) {}
 
 template <typename Fn>
 void UploadStream::Post(Fn fn) {
@@ -69,6 +75,7 @@ void UploadStream::OnWriteDone(bool ok) {
     unsent_.pop_front();
     if (!ok) unsent_.clear();
     WriteNext();
+    TellProgress();
   });
 }
 
@@ -77,47 +84,69 @@ void UploadStream::OnDone() {
     ended_ = true;
     writer_.reset();
     run_.reset();
-    while (grants_ > 0) Release();
+    GiveBack(window_.Close());
   });
   self_.reset();
 }
 
-// ---- Reading.
+// ---- Memory.
 
-void UploadStream::ReadNext() {
-  if (closing_ || read_wanted_) return;
-  read_wanted_ = true;
-  const int64_t bytes = context_.limits.max_chunk_bytes();
-  context_.upload_budget.Acquire(bytes, [self = shared_from_this(), bytes] {
+void UploadStream::WaitForGrant() {
+  context_.upload_budget.Acquire(context_.limits.max_chunk_bytes(), [self = shared_from_this()] {
     UploadStream* stream = self.get();
-    stream->Post([stream, bytes] {
-      ++stream->grants_;
-      stream->context_.metrics.upload_memory.Add(static_cast<double>(bytes));
-      if (stream->ended_) return stream->Release();
-      stream->StartRead(&stream->requests_[stream->reading_]);
-    });
+    stream->Post([stream] { stream->Granted(); });
   });
 }
 
-void UploadStream::Release() {
+void UploadStream::Granted() {
+  Hold();
+  if (closing_) return GiveBack(window_.Close());
+  TellProgress();
+  ReadNext(0);
+}
+
+// Half of the budget is for the streams that wait for their only grant: what a sender that stalls
+// was promised cannot be taken back.
+void UploadStream::TakeAhead() {
   const int64_t bytes = context_.limits.max_chunk_bytes();
-  --grants_;
+  const int64_t spare = context_.upload_budget.bytes() / 2;
+  while (window_.held() < kMostGrants && context_.upload_budget.TryAcquire(bytes, spare)) Hold();
+}
+
+void UploadStream::Hold() {
+  window_.Extend();
+  context_.metrics.upload_memory.Add(static_cast<double>(context_.limits.max_chunk_bytes()));
+}
+
+void UploadStream::GiveBack(int grants) {
+  if (grants == 0) return;
+  const int64_t bytes = grants * context_.limits.max_chunk_bytes();
   context_.metrics.upload_memory.Add(-static_cast<double>(bytes));
   context_.upload_budget.Release(bytes);
 }
 
+// ---- Reading.
+
+void UploadStream::ReadNext(int present) {
+  if (closing_ || reading_ || window_.held() <= present) return;
+  reading_ = true;
+  ++moves_;
+  StartRead(&request_);
+}
+
 void UploadStream::Arrived(bool ok) {
-  read_wanted_ = false;
-  ++reads_;
-  if (ok && !closing_) {
-    grpc::ByteBuffer& buffer = requests_[reading_];
-    const auto message = UploadMessage::Parse(buffer);
-    buffer.Clear();
-    message.ok() ? OnMessage(*message) : Close(message.status());
-  } else if (!ok) {
-    Close(ProtocolViolation("the stream ended without finish; what came can be resumed"));
+  reading_ = false;
+  ++moves_;
+  if (closing_) return GiveBack(window_.Close());
+  if (!ok) {
+    return Close(ProtocolViolation("the stream ended without finish; what came can be resumed"));
   }
-  Release();
+  {
+    const auto message = UploadMessage::Parse(request_);
+    request_.Clear();
+    message.ok() ? OnMessage(*message) : Close(message.status());
+  }
+  if (writer_ != nullptr) Taken();  // a chunk, whose memory is free now
 }
 
 void UploadStream::OnMessage(const UploadMessage& message) {
@@ -125,8 +154,7 @@ void UploadStream::OnMessage(const UploadMessage& message) {
     case v1::UploadRequest::kStart:
       return OnStart(message.request().start());
     case v1::UploadRequest::kChunk:
-      reading_ ^= 1;
-      ReadNext();
+      ReadNext(1);
       return OnChunk(message);
     case v1::UploadRequest::kFinish:
       return OnFinish(message.request().finish());
@@ -137,11 +165,11 @@ void UploadStream::OnMessage(const UploadMessage& message) {
 
 void UploadStream::WatchIdle() {
   context_.executors.PostAfter(
-      context_.upload_idle, strand_, [weak = weak_from_this(), seen = reads_] {
+      context_.upload_idle, strand_, [weak = weak_from_this(), seen = moves_] {
         const auto stream = weak.lock();
         if (stream == nullptr || stream->ended_) return;
-        // No read under way: the daemon itself is at work on what came.
-        if (stream->reads_ != seen || !stream->read_wanted_) return stream->WatchIdle();
+        // No read under way: the daemon is at work on what came, or waits for memory.
+        if (stream->moves_ != seen || !stream->reading_) return stream->WatchIdle();
         stream->Close(absl::UnavailableError(
             "nothing came for too long (limits.upload_idle_seconds); resume the upload"));
       });
@@ -184,12 +212,16 @@ void UploadStream::OpenPart(int64_t offset) {
   if (!writer.ok()) return Close(writer.status());
   writer_ = *std::move(writer);
   if (offset > writer_->offset()) return Close(OffsetMismatch(writer_->offset(), offset));
-  persisted_ = writer_->persisted();
+  window_.Begin(writer_->offset());
+  told_.set_persisted(writer_->persisted());
+  told_.set_window_end(window_.end());
   v1::UploadResponse response;
-  response.mutable_started()->set_offset(writer_->offset());
-  response.mutable_started()->set_max_chunk_bytes(context_.limits.max_chunk_bytes());
+  v1::UploadStarted& started = *response.mutable_started();
+  started.set_offset(writer_->offset());
+  started.set_max_chunk_bytes(context_.limits.max_chunk_bytes());
+  started.set_window_end(window_.end());
   Respond(response);
-  ReadNext();
+  ReadNext(0);
 }
 
 // ---- Chunks.
@@ -199,11 +231,13 @@ void UploadStream::OnChunk(const UploadMessage& message) {
   absl::Status status = Append(message.request().chunk(), message.data());
   if (!status.ok()) return Close(std::move(status));
   context_.metrics.upload_bytes.Add(static_cast<double>(SizeOf(message.data())));
-  if (writer_->persisted() == persisted_) return;
-  persisted_ = writer_->persisted();
-  v1::UploadResponse response;
-  response.mutable_progress()->set_persisted(persisted_);
-  Respond(response);
+}
+
+void UploadStream::Taken() {
+  GiveBack(window_.MoveTo(writer_->offset()));
+  TakeAhead();
+  TellProgress();
+  window_.held() > 0 ? ReadNext(0) : WaitForGrant();
 }
 
 absl::Status UploadStream::Append(const v1::UploadChunk& chunk,
@@ -237,6 +271,7 @@ void UploadStream::OnFinish(const v1::UploadFinish& finish) {
   }
   absl::StatusOr<v1::Part> part = writer_->Finish(finish.size(), finish.xxh3_128());
   writer_.reset();
+  GiveBack(window_.Close());
   if (!part.ok()) return Close(part.status());
   if (run_ == nullptr) {
     v1::UploadResponse response;
@@ -266,6 +301,18 @@ void UploadStream::Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkp
 
 // ---- Writing.
 
+// While a response is being written news gather, so that a sender which does not read does not make
+// them pile up.
+void UploadStream::TellProgress() {
+  if (writer_ == nullptr || writing_ || closing_) return;
+  if (writer_->persisted() == told_.persisted() && window_.end() == told_.window_end()) return;
+  told_.set_persisted(writer_->persisted());
+  told_.set_window_end(window_.end());
+  v1::UploadResponse response;
+  *response.mutable_progress() = told_;
+  Respond(response);
+}
+
 void UploadStream::Respond(const v1::UploadResponse& response) {
   if (closing_) return;
   grpc::ByteBuffer buffer;
@@ -293,6 +340,7 @@ void UploadStream::Close(absl::Status status) {
   closing_ = true;
   close_status_ = std::move(status);
   writer_.reset();
+  if (!reading_) GiveBack(window_.Close());
   WriteNext();
 }
 

@@ -1,7 +1,6 @@
 // One Upload call: a part on its way in.
 #pragma once
 
-#include <array>
 #include <deque>
 #include <memory>
 #include <span>
@@ -9,6 +8,7 @@
 
 #include "ckpt/v1/weight_service.grpc.pb.h"
 #include "server/rpc/upload_message.h"
+#include "server/rpc/upload_window.h"
 #include "server/run/upload_target.h"
 #include "server/server_context.h"
 
@@ -17,9 +17,11 @@ namespace ckpt::server {
 // Reactions only post to the stream's own strand of disk threads; everything else happens there,
 // one thing at a time, and so every operation on the stream is started there and none after Finish.
 //
-// Two messages take turns: while one is hashed and written, the next arrives. Each read is started
-// only with bytes of the shared budget in hand, which bounds the memory of all uploads together and
-// slows senders down to what the disk takes.
+// Memory comes from a budget that all uploads share, a chunk at a time. A stream waits for its
+// first grant and takes some ahead while there are plenty; it tells the sender to send as much as
+// it holds. That bounds the memory of all uploads together and slows senders down to what the disk
+// takes. Two messages take turns: while one is hashed and written, the next arrives. There are
+// never more of them than grants, whether the sender keeps to its window or not.
 class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                            public std::enable_shared_from_this<UploadStream> {
  public:
@@ -34,10 +36,16 @@ class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   template <typename Fn>
   void Post(Fn fn);
 
-  void ReadNext();
+  void WaitForGrant();
+  void Granted();
+  void TakeAhead();
+  void Hold();
+  void GiveBack(int grants);
+
+  // Reads on if there is memory for one more message than the `present` ones.
+  void ReadNext(int present);
   void Arrived(bool ok);
   void OnMessage(const UploadMessage& message);
-  void Release();
   void WatchIdle();
 
   void OnStart(const v1::UploadStart& start);
@@ -45,9 +53,11 @@ class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   void OpenPart(int64_t offset);
   void OnChunk(const UploadMessage& message);
   absl::Status Append(const v1::UploadChunk& chunk, std::span<const std::string_view> data);
+  void Taken();
   void OnFinish(const v1::UploadFinish& finish);
   void Finished(v1::Part part, absl::StatusOr<v1::Checkpoint> checkpoint);
 
+  void TellProgress();
   void Respond(const v1::UploadResponse& response);
   void WriteNext();
   // Ends the call once the responses so far are written.
@@ -58,11 +68,10 @@ class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   std::shared_ptr<UploadStream> self_;  // gRPC's hold; let go in OnDone
 
   // Used on the strand only.
-  std::array<grpc::ByteBuffer, 2> requests_;
-  size_t reading_ = 0;                   // which of them the next read fills
-  int grants_ = 0;                       // chunks of the budget in hand
-  bool read_wanted_ = false;             // a read is under way or waits for the budget
-  uint64_t reads_ = 0;                   // to tell a stream that moves from one that does not
+  UploadWindow window_;
+  grpc::ByteBuffer request_;
+  bool reading_ = false;                 // a read is under way
+  uint64_t moves_ = 0;                   // begins and ends of reads: does the stream move?
   std::deque<grpc::ByteBuffer> unsent_;  // front is being written
   bool writing_ = false;
   bool closing_ = false;
@@ -72,7 +81,7 @@ class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   std::shared_ptr<RunActor> run_;  // of a save; null for a stage
   storage::PartTarget target_;
   std::unique_ptr<storage::PartWriter> writer_;
-  int64_t persisted_ = 0;  // as last reported
+  v1::UploadProgress told_;  // to the sender, last
 };
 
 }  // namespace ckpt::server

@@ -8,7 +8,7 @@ namespace ckpt::server {
 void ByteBudget::Acquire(int64_t bytes, Granted granted) {
   {
     const std::lock_guard lock(mutex_);
-    if (!Take(bytes)) {
+    if (!Take(bytes, 0)) {
       waiters_.push_back({bytes, std::move(granted)});
       return;
     }
@@ -16,13 +16,13 @@ void ByteBudget::Acquire(int64_t bytes, Granted granted) {
   granted();
 }
 
-bool ByteBudget::TryAcquire(int64_t bytes) {
+bool ByteBudget::TryAcquire(int64_t bytes, int64_t spare) {
   const std::lock_guard lock(mutex_);
-  return Take(bytes);
+  return Take(bytes, spare);
 }
 
-bool ByteBudget::Take(int64_t bytes) {
-  if (!waiters_.empty() || bytes > free_) return false;
+bool ByteBudget::Take(int64_t bytes, int64_t spare) {
+  if (!waiters_.empty() || bytes + spare > free_) return false;
   free_ -= bytes;
   return true;
 }

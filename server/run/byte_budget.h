@@ -15,13 +15,16 @@ class ByteBudget {
  public:
   using Granted = absl::AnyInvocable<void()>;
 
-  explicit ByteBudget(int64_t bytes) : free_(bytes) {}
+  explicit ByteBudget(int64_t bytes) : bytes_(bytes), free_(bytes) {}
+
+  int64_t bytes() const { return bytes_; }
 
   // Calls `granted` when `bytes` (at most the whole budget) are the caller's: at once on this
   // thread, or later on a thread that releases some. `granted` must not block.
   void Acquire(int64_t bytes, Granted granted);
-  // Whether `bytes` are the caller's. They are not if others wait.
-  bool TryAcquire(int64_t bytes);
+  // Whether `bytes` are the caller's. They are not if others wait, nor if fewer than `spare` would
+  // be left.
+  bool TryAcquire(int64_t bytes, int64_t spare = 0);
   void Release(int64_t bytes);
 
  private:
@@ -29,8 +32,9 @@ class ByteBudget {
     int64_t bytes;
     Granted granted;
   };
-  bool Take(int64_t bytes);  // requires mutex_
+  bool Take(int64_t bytes, int64_t spare);  // requires mutex_
 
+  const int64_t bytes_;
   std::mutex mutex_;
   int64_t free_;                // guarded by mutex_
   std::deque<Waiter> waiters_;  // guarded by mutex_

@@ -46,6 +46,15 @@ TEST(ByteBudgetTest, WhoDoesNotWaitDoesNotOvertakeEither) {
   EXPECT_TRUE(budget.TryAcquire(5));
 }
 
+TEST(ByteBudgetTest, WhoSparesSomeLeavesIt) {
+  ByteBudget budget(10);
+  EXPECT_TRUE(budget.TryAcquire(3, 5));
+  EXPECT_FALSE(budget.TryAcquire(3, 5));
+  EXPECT_TRUE(budget.TryAcquire(2, 5));
+  EXPECT_TRUE(budget.TryAcquire(5));
+  EXPECT_EQ(budget.bytes(), 10);
+}
+
 TEST(ByteBudgetTest, AGrantMayReleaseAgain) {
   ByteBudget budget(1);
   int granted = 0;
