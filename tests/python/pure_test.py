@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import unittest
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ckptd.internal.backoff import Backoff, Retry
 from ckptd.internal.crc32c import numpy_crc32c
 from ckptd.internal.event_log import EventLog
 from ckptd.internal.late_decisions import LateDecisions
+from ckptd.internal.part_upload import PartUpload
 from ckptd.internal.parts import Snapshot
 from ckptd.internal.quiet_counter import QuietCounter
 from ckptd.internal.rpc_status import is_transient
@@ -50,6 +52,50 @@ class Counting(unittest.TestCase):
             counter = QuietCounter()
             counter.restart(quiet)
             self.assertEqual([counter.count(b) for b in batches], due, (quiet, batches))
+
+
+class Uploads(unittest.TestCase):
+    """Of one part, to a daemon that takes what it let come and only then lets more come."""
+
+    def upload(self, size: int, offset: int, window: int) -> None:
+        content = random.Random(size).randbytes(size)
+        taken = bytearray(content[:offset])
+
+        def daemon(requests: Iterator[v1.UploadRequest]) -> Iterator[v1.UploadResponse]:
+            self.assertTrue(next(requests).HasField("start"))
+            end = offset + window if window else 0
+            started = v1.UploadStarted(offset=offset, max_chunk_bytes=1000, window_end=end)
+            yield v1.UploadResponse(started=started)
+            for request in requests:
+                if request.HasField("finish"):
+                    self.assertEqual(request.finish.size, size)
+                    yield v1.UploadResponse(finished=v1.UploadFinished())
+                    return
+                self.assertEqual(request.chunk.offset, len(taken))
+                taken.extend(request.chunk.data)
+                if window:
+                    self.assertLessEqual(len(taken), end)
+                if len(taken) == end:
+                    end += window
+                    yield v1.UploadResponse(progress=v1.UploadProgress(window_end=end))
+
+        part = PartUpload(v1.UploadStart(), memoryview(content))
+        part.attempt(daemon, "here", lambda: None)
+        self.assertEqual(taken, content)
+
+    def test_a_part_keeps_to_the_daemons_window(self) -> None:
+        for size, offset, window in (
+            (5000, 0, 0),  # it knows none
+            (0, 0, 1),
+            (50, 0, 1),
+            (5000, 0, 999),
+            (5000, 0, 1000),
+            (5000, 7, 1001),
+            (10_001, 500, 2500),
+            (5000, 0, 10_000),
+        ):
+            with self.subTest(size=size, offset=offset, window=window):
+                self.upload(size, offset, window)
 
 
 class Log(unittest.TestCase):

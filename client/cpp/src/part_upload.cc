@@ -38,7 +38,8 @@ grpc::Slice ToSlice(std::string_view bytes, const std::shared_ptr<const void>& o
 
 }  // namespace
 
-// One stream. While a chunk is on its way the next is hashed, and a read is always armed.
+// One stream. While a chunk is on its way, or waits for the daemon's window, the next is hashed; a
+// read is always armed.
 class PartUpload::Call {
  public:
   Call(PartUpload& part, grpc::GenericStub& stub, grpc::ClientContext& context)
@@ -98,7 +99,7 @@ class PartUpload::Call {
       case v1::UploadResponse::kStarted:
         return OnStarted(response.started());
       case v1::UploadResponse::kProgress:
-        return part_.Accepted(response.progress().persisted());
+        return OnProgress(response.progress());
       case v1::UploadResponse::kFinished:
         finished_ = std::move(*response.mutable_finished());
         return;
@@ -120,14 +121,21 @@ class PartUpload::Call {
     if (started.max_chunk_bytes() > 0) {
       max_chunk_ = std::min(max_chunk_, started.max_chunk_bytes());
     }
+    window_end_ = started.window_end();
     part_.Accepted(offset_);
     streaming_ = true;
     Prepare();
     WriteNext();
   }
 
+  void OnProgress(const v1::UploadProgress& progress) {
+    window_end_ = std::max(window_end_, progress.window_end());
+    part_.Accepted(progress.persisted());
+    WriteNext();
+  }
+
   void WriteNext() {
-    if (writing_ || !prepared_ || closing_) return;
+    if (writing_ || !prepared_ || closing_ || !FitWindow()) return;
     prepared_ = false;
     writing_ = true;
     ++pending_;
@@ -135,9 +143,21 @@ class PartUpload::Call {
     if (streaming_) Prepare();
   }
 
-  // Makes the message after those that were written.
+  // Whether the daemon lets us send what is prepared, or part of it, which then is prepared
+  // instead.
+  bool FitWindow() {
+    if (window_end_ == 0 || offset_ == next_offset_ || offset_ <= window_end_) return true;
+    if (window_end_ <= next_offset_) return false;
+    offset_ = next_offset_;
+    Prepare();
+    return true;
+  }
+
+  // Makes the message after those that were written: a whole chunk if none of it may be sent yet.
   void Prepare() {
-    const int64_t size = std::min(max_chunk_, Size() - offset_);
+    int64_t size = std::min(max_chunk_, Size() - offset_);
+    if (window_end_ > offset_) size = std::min(size, window_end_ - offset_);
+    next_offset_ = offset_;
     streaming_ = size > 0;
     next_ = streaming_ ? part_.Chunk(static_cast<size_t>(offset_), static_cast<size_t>(size))
                        : part_.Finish();
@@ -158,7 +178,9 @@ class PartUpload::Call {
   bool streaming_ = false;  // others are to follow it
   bool writing_ = false;
   bool closing_ = false;
-  int64_t offset_ = 0;  // of the first byte that is in no message yet
+  int64_t next_offset_ = 0;  // of the bytes in next_
+  int64_t offset_ = 0;       // of the first byte that is in no message yet
+  int64_t window_end_ = 0;   // as the daemon says; 0: it knows no window
   int64_t max_chunk_ = kChunkBytes;
   absl::Status refused_;
   grpc::Status status_;

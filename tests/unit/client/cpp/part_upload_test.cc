@@ -46,6 +46,27 @@ TEST_F(PartUploadTest, AnySizeArrives) {
   }
 }
 
+// The daemon lets more come only when all that it let come is there.
+TEST_F(PartUploadTest, KeepsToTheDaemonsWindow) {
+  struct Case {
+    int64_t window;
+    size_t size;
+  };
+  const Case cases[] = {{1, 0},       {1, 50},       {999, 5000},   {1000, 5000},
+                        {1001, 5000}, {2500, 10001}, {10000, 5000}, {5000, 5000}};
+  for (const Case& test : cases) {
+    daemon_.script.upload_window = test.window;
+    std::string content(test.size, 'x');
+    for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i);
+    const std::string part = std::to_string(test.window) + "-" + std::to_string(test.size);
+    if (!content.empty()) daemon_.staged["s/" + part] = content.substr(0, 7);  // resumed
+    PartUpload upload(ToStage(part), content, nullptr);
+    const auto finished = Attempt(upload);
+    EXPECT_TRUE(finished.ok()) << part << ": " << finished.status();
+    EXPECT_EQ(daemon_.staged["s/" + part], content) << part;
+  }
+}
+
 TEST_F(PartUploadTest, BytesWithAnOwnerLiveAsLongAsGrpcNeedsThem) {
   auto content = std::make_shared<const std::string>(3'000'000, 'x');
   std::promise<void> released;

@@ -45,6 +45,8 @@ struct Script {
   // Answers to the next Finish messages, and to the next chunks; OK ones pass.
   std::vector<absl::Status> finish_errors;
   std::vector<absl::Status> chunk_errors;
+  // Bytes that an upload may send at a time: the next ones when those have come. 0: no window.
+  int64_t upload_window = 0;
   // Refuses every upload.
   absl::Status upload_error;
   // The upload is answered "not complete yet"; the outcome comes from SendOutcome.

@@ -52,6 +52,7 @@ class FakeDaemon::Weights final : public v1::WeightService::Service {
   absl::Status TakeChunk(const v1::UploadChunk& chunk, std::string& content);
   absl::StatusOr<v1::UploadFinished> Finish(const v1::UploadStart& start,
                                             const v1::UploadFinish& finish, std::string& content);
+  int64_t NextWindow(const std::string& content) const;
   bool Cut();
 
   FakeDaemon& daemon_;

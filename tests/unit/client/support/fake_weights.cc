@@ -75,6 +75,11 @@ absl::StatusOr<v1::UploadFinished> FakeDaemon::Weights::Finish(const v1::UploadS
   return finished;
 }
 
+int64_t FakeDaemon::Weights::NextWindow(const std::string& content) const {
+  const int64_t bytes = daemon_.script.upload_window;
+  return bytes == 0 ? 0 : static_cast<int64_t>(content.size()) + bytes;
+}
+
 grpc::Status FakeDaemon::Weights::Upload(
     grpc::ServerContext* /*context*/,
     grpc::ServerReaderWriter<v1::UploadResponse, v1::UploadRequest>* stream) {
@@ -82,6 +87,7 @@ grpc::Status FakeDaemon::Weights::Upload(
   v1::UploadRequest request;
   v1::UploadStart start;
   std::string* content = nullptr;
+  int64_t window_end = 0;
   while (stream->Read(&request)) {
     std::lock_guard lock(daemon_.mutex_);
     if (Cut()) return cut;
@@ -98,11 +104,18 @@ grpc::Status FakeDaemon::Weights::Upload(
         content = *staging;
         response.mutable_started()->set_offset(static_cast<int64_t>(content->size()));
         response.mutable_started()->set_max_chunk_bytes(kDownloadChunk);
+        window_end = NextWindow(*content);
+        response.mutable_started()->set_window_end(window_end);
       }
     } else if (request.has_chunk()) {
       const absl::Status taken = TakeChunk(request.chunk(), *content);
       if (!taken.ok()) return ToGrpc(taken);
-      continue;
+      const auto size = static_cast<int64_t>(content->size());
+      if (window_end > 0 && size > window_end)
+        return ToGrpc(ProtocolViolation("it was not to be sent yet"));
+      if (size != window_end) continue;
+      window_end = NextWindow(*content);
+      response.mutable_progress()->set_window_end(window_end);
     } else {
       const auto finished = Finish(start, request.finish(), *content);
       if (!finished.ok()) return ToGrpc(finished.status());
