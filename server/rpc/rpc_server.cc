@@ -5,6 +5,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <netdb.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
@@ -16,7 +17,6 @@
 
 #include "server/rpc/admin_service.h"
 #include "server/rpc/catalog_service.h"
-#include "server/rpc/stream_window.h"
 #include "server/rpc/training_service.h"
 #include "server/rpc/weight_service.h"
 #include "storage/base/errors.h"
@@ -27,6 +27,9 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 constexpr int kMaxMessageBytes = 4 << 20;
+// What gRPC may hold of what has come, besides the uploads' own budget. Where all keep to their
+// windows, little of it is used; two hundred uploads that ignore them fill it, and a few may end.
+constexpr int64_t kReceiveBytes = int64_t{512} << 20;
 constexpr std::chrono::milliseconds kMaxKeepaliveTimeout(20'000);
 constexpr int kMinPingIntervalMs = 10'000;
 
@@ -85,12 +88,21 @@ void LogFromGrpc(gpr_log_func_args* args) {
   spdlog::debug("grpc {}:{}: {}", args->file, args->line, args->message);
 }
 
+// The window of a fast stream grows, whether it is read or not. gRPC 1.51 makes windows smaller as
+// the quota fills; when it is full, it frees buffers, lets idle connections go, and then ends calls
+// (RESOURCE_EXHAUSTED).
+void BoundMemory(grpc::ServerBuilder& builder, int64_t upload_bytes) {
+  grpc::ResourceQuota quota("ckptd");
+  quota.Resize(static_cast<size_t>(upload_bytes + kReceiveBytes));
+  builder.SetResourceQuota(quota);
+}
+
 class RpcServerImpl final : public RpcServer {
  public:
   explicit RpcServerImpl(const ServerContext& context)
       : training_(context), weights_(context), catalog_(context), admin_(context) {}
 
-  absl::Status Listen(const RpcOptions& options);
+  absl::Status Listen(const RpcOptions& options, int64_t upload_bytes);
 
   const std::vector<std::string>& addresses() const override { return addresses_; }
   void SetServing(bool serving) override;
@@ -108,14 +120,14 @@ class RpcServerImpl final : public RpcServer {
   std::unique_ptr<grpc::Server> server_;
 };
 
-absl::Status RpcServerImpl::Listen(const RpcOptions& options) {
+absl::Status RpcServerImpl::Listen(const RpcOptions& options, int64_t upload_bytes) {
   gpr_set_log_function(LogFromGrpc);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  FixStreamWindow(builder);
+  BoundMemory(builder, upload_bytes);
   const std::chrono::milliseconds keepalive = options.keepalive;
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.count()));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
@@ -161,7 +173,8 @@ void RpcServerImpl::SetServing(bool serving) {
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcOptions& options,
                                                             const ServerContext& context) {
   auto server = std::make_unique<RpcServerImpl>(context);
-  if (absl::Status status = server->Listen(options); !status.ok()) return status;
+  if (absl::Status status = server->Listen(options, context.upload_budget.bytes()); !status.ok())
+    return status;
   return server;
 }
 

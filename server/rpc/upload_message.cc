@@ -21,6 +21,7 @@ std::string_view View(const grpc::Slice& slice) {
 
 absl::StatusOr<UploadMessage> UploadMessage::Parse(const grpc::ByteBuffer& buffer) {
   UploadMessage message;
+  message.buffer_ = buffer;
   if (buffer.Dump(&message.slices_).ok() && message.TakeChunk()) return message;
   if (absl::Status status = message.TakeAny(buffer); !status.ok()) return status;
   return message;

@@ -31,6 +31,9 @@ class UploadMessage {
   absl::Status TakeAny(const grpc::ByteBuffer& buffer);
 
   v1::UploadRequest request_;
+  // Goes after its slices: under a memory quota gRPC must not see the last hold on a slice of its
+  // own go on a thread which it knows nothing of; of a buffer it may.
+  grpc::ByteBuffer buffer_;
   std::vector<grpc::Slice> slices_;
   std::vector<std::string_view> data_;  // of slices_
 };

@@ -1,12 +1,9 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <future>
-#include <iterator>
 
 #include "tests/bench/benches.h"
 #include "tests/bench/event_stream.h"
-#include "tests/bench/noop_server.h"
 #include "tests/bench/point_database.h"
 #include "tests/bench/servers.h"
 
@@ -26,16 +23,14 @@ double Rate(EventStream& stream, int64_t events, int64_t per_message, bool half_
   return static_cast<double>(events) / (Now() - begin);
 }
 
-// `run` is a new one.
-Result BenchMessages(const Options& options, Servers& servers, const std::string& run,
-                     const std::string& noop_server, int64_t per_message) {
+Result BenchMessages(const Options& options, Servers& servers, int64_t per_message) {
   // One event a message is slow on both sides; a tenth of the events tells as much.
   const int64_t wanted = per_message == 1 ? options.events / 10 : options.events;
   const int64_t events = wanted / per_message * per_message;
   const auto daemon_channel = Connect(servers.daemon().server());
-  const auto noop_channel = Connect(noop_server);
+  const auto noop_channel = Connect(servers.noop_server());
   EventStream product(daemon_channel);
-  product.Hello(run);
+  product.Hello(fmt::format("events-{}", per_message));
   std::vector<Sample> samples;
   for (int i = 0; i <= options.pairs; ++i) {
     EventStream baseline(noop_channel);
@@ -49,21 +44,9 @@ Result BenchMessages(const Options& options, Servers& servers, const std::string
       "durable events, {} a message, 4 metrics each / no-op gRPC stream of the same messages",
       per_message);
   result.unit = "events/s";
+  result.target = 0.7;
+  result.aim = 0.85;
   return result;
-}
-
-// Also beside a server with the daemon's windows: those that grow break the bound of an upload's
-// memory, and gRPC 1.51 knows no fixed window of a connection but 64 KiB.
-std::vector<Result> BenchWindows(const Options& options, Servers& servers, int64_t per_message) {
-  const std::string run = fmt::format("events-{}", per_message);
-  const std::string& noop = servers.noop_server();
-  Result growing = BenchMessages(options, servers, run, noop, per_message);
-  growing.target = 0.7;
-  growing.aim = 0.85;
-  Result fixed = BenchMessages(options, servers, run + "-fixed", FixedWindows(noop), per_message);
-  fixed.name += "/fixed windows";
-  fixed.what += ", with the daemon's windows";
-  return {growing, fixed};
 }
 
 // Points a second, beside a program that puts them into RocksDB by itself.
@@ -97,10 +80,8 @@ Result BenchDatabase(const Options& options, Servers& servers) {
 
 std::vector<Result> BenchEvents(const Options& options) {
   Servers servers(options);
-  std::vector<Result> results = BenchWindows(options, servers, 1);
-  std::ranges::move(BenchWindows(options, servers, kEventsPerMessage), std::back_inserter(results));
-  results.push_back(BenchDatabase(options, servers));
-  return results;
+  return {BenchMessages(options, servers, 1), BenchMessages(options, servers, kEventsPerMessage),
+          BenchDatabase(options, servers)};
 }
 
 }  // namespace ckpt::bench

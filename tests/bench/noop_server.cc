@@ -10,7 +10,6 @@
 #include "ckpt/v1/admin_service.grpc.pb.h"
 #include "ckpt/v1/training_service.grpc.pb.h"
 #include "ckpt/v1/weight_service.grpc.pb.h"
-#include "server/rpc/stream_window.h"
 
 namespace ckpt::bench {
 namespace {
@@ -115,38 +114,22 @@ class Admin final : public v1::AdminService::CallbackService {
   }
 };
 
-class NoopServer {
- public:
-  NoopServer(grpc::ServerBuilder& builder, const std::string& address) {
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials());
-    builder.RegisterService(&training_);
-    builder.RegisterService(&weights_);
-    builder.RegisterService(&admin_);
-    server_ = builder.BuildAndStart();
-  }
-
-  // Null if it cannot listen.
-  grpc::Server* server() const { return server_.get(); }
-
- private:
-  Training training_;
-  Weights weights_;
-  Admin admin_;
-  std::unique_ptr<grpc::Server> server_;
-};
-
 }  // namespace
 
 int ServeNoop(const std::string& address) {
-  grpc::ServerBuilder growing;
-  const NoopServer noop(growing, address);
-  grpc::ServerBuilder fixed;
-  server::FixStreamWindow(fixed);
-  const NoopServer fixed_noop(fixed, FixedWindows(address));
-  if (noop.server() == nullptr || fixed_noop.server() == nullptr) return 1;
+  Training training;
+  Weights weights;
+  Admin admin;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  builder.RegisterService(&training);
+  builder.RegisterService(&weights);
+  builder.RegisterService(&admin);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) return 1;
   std::puts("ready");
   std::fflush(stdout);
-  noop.server()->Wait();
+  server->Wait();
   return 0;
 }
 
