@@ -254,6 +254,7 @@ class SharedMemory(RunTestCase):
         with self.run_of(BEST, weights=lambda save: array) as run:
             self.epochs(run, [0.5])
         self.assertEqual(self.bytes_shared(), 0)
+        self.assertEqual(self.daemon.metrics()["ckptd_upload_memory_bytes"], 0)
         self.assertEqual(self.daemon.files("r")["w-01"], array.tobytes())
 
     def test_slots_over_the_limit_go_by_grpc(self) -> None:
