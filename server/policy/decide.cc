@@ -186,6 +186,11 @@ bool PolicySet::Act(const EventView& event, std::span<const v1::PolicyState> sta
   return false;
 }
 
+void PolicySet::Pass(const EventView& event, std::span<v1::PolicyState> states) const {
+  assert(!Act(event, states));
+  for (size_t i = 0; i < policies_.size(); ++i) Advance(policies_[i], event, states[i]);
+}
+
 v1::Decision PolicySet::Decide(const EventView& event, std::string_view run, bool answered_before,
                                NameCheck name_check, std::vector<v1::PolicyState>& states,
                                uint64_t* last_checkpoint_id) const {

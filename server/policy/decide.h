@@ -90,6 +90,9 @@ class PolicySet {
   // Whether a policy acts at `event`, which Decide has not been given yet.
   bool Act(const EventView& event, std::span<const v1::PolicyState> states) const;
 
+  // Feeds an event at which no policy acts: it is counted.
+  void Pass(const EventView& event, std::span<v1::PolicyState> states) const;
+
   // Feeds one event. REQUIRES: an entry in `states` for each policy. Changes `states` and
   // `*last_checkpoint_id`. The decision has an entry for each policy that acted, at most one save
   // for each payload on disk, and one in memory (name, payload, seq, epoch, batch, metrics,

@@ -7,9 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "google/protobuf/arena.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/hello.h"
+#include "server/rpc/message_buffer.h"
+#include "server/rpc/train_message.h"
 #include "server/run/trainer_session.h"
 #include "server/version.h"
 #include "storage/base/errors.h"
@@ -21,17 +22,30 @@ namespace {
 // Answers kept for a trainer that does not read them; then no more events are read from it.
 constexpr size_t kMaxUnsent = 256;
 
-// A request whose parts are in a few large pieces of memory, which go together: a message of events
-// has hundreds of parts.
-struct ArenaRequest {
-  google::protobuf::Arena arena;
-  v1::TrainRequest& message = *google::protobuf::Arena::CreateMessage<v1::TrainRequest>(&arena);
-};
+// A message of events has hundreds of parts: it is used again with the memory that it has. What it
+// may keep at most is the product of these two.
+constexpr int64_t kMaxKeptBytes = 32 << 10;
+constexpr int kMaxUses = 64;
+
+// Memory of `batch`, and of what is recorded of it, which takes about as much.
+int64_t MemoryOf(const v1::EventBatch& batch) {
+  constexpr size_t kMetricBytes = sizeof(uint32_t) + sizeof(double);
+  size_t bytes = 0;
+  for (const v1::MetricName& metric : batch.metrics()) {
+    bytes += sizeof metric + metric.name().size();
+  }
+  for (const v1::Event& event : batch.events()) {
+    const int metrics = event.metric_ids_size() + event.integer_metric_ids_size();
+    bytes +=
+        sizeof event + event.staged_upload().size() + static_cast<size_t>(metrics) * kMetricBytes;
+  }
+  return static_cast<int64_t>(2 * bytes);
+}
 
 // Reactions and the run's actor meet here. The mutex guards the stream's state, and every operation
 // on the stream is started under it, so that none can follow Finish. The object lives until gRPC
 // and the actor have both let go of it.
-class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>,
+class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                           public TrainerSession,
                           public std::enable_shared_from_this<TrainStream> {
  public:
@@ -74,13 +88,20 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
   void OnReadDone(bool ok) override {
     if (!ok) return OnPeerGone();
-    v1::TrainRequest& request = request_->message;
+    if (events_ == nullptr) {
+      events_ = std::make_shared<v1::EventBatch>();
+      uses_ = 0;
+    }
+    v1::TrainRequest request;
+    absl::Status parsed = ParseTrainRequest(received_, request, *events_);
+    received_.Clear();
+    if (!parsed.ok()) return Close(std::move(parsed));
     switch (request.message_case()) {
       case v1::TrainRequest::kHello:
-        return OnHello();
+        return OnHello(std::move(*request.mutable_hello()));
       case v1::TrainRequest::kEvents:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
-        return TakeEvents(std::exchange(request_, nullptr));
+        return TakeEvents(std::exchange(events_, nullptr));
       case v1::TrainRequest::kAbandon:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
         run_->Abandon(shared_from_this(), std::move(*request.mutable_abandon()));
@@ -130,8 +151,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     if (finished_) return;
     read_wanted_ = unsent_.size() >= kMaxUnsent;
     if (read_wanted_) return;
-    request_ = std::make_shared<ArenaRequest>();
-    StartRead(&request_->message);
+    StartRead(&received_);
   }
 
   // Whether `response` went into the newest that waits: of progress only the last counts. Requires
@@ -146,8 +166,9 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
   // Requires mutex_.
   void WriteNext() {
     if (writing_ || finished_ || unsent_.empty()) return;
+    sending_ = ToBuffer(unsent_.front());
     writing_ = true;
-    StartWrite(&unsent_.front());
+    StartWrite(&sending_);
   }
 
   // Requires mutex_.
@@ -163,17 +184,19 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
     run_->Detach(shared_from_this());
   }
 
-  void TakeEvents(std::shared_ptr<ArenaRequest> request) {
-    v1::EventBatch* batch = request->message.mutable_events();
-    const auto bytes = static_cast<int64_t>(request->arena.SpaceAllocated());
-    run_->TakeEvents(shared_from_this(), {std::move(request), batch}, bytes,
-                     [self = shared_from_this()] { self->Ready(); });
+  void TakeEvents(const std::shared_ptr<v1::EventBatch>& events) {
+    const int64_t bytes = MemoryOf(*events);
+    run_->TakeEvents(shared_from_this(), events, bytes,
+                     [self = shared_from_this(), events, bytes](bool spent) {
+                       if (spent && bytes <= kMaxKeptBytes && ++self->uses_ < kMaxUses)
+                         self->events_ = events;
+                       self->Ready();
+                     });
   }
 
-  void OnHello() {
+  void OnHello(v1::Hello hello) {
     if (hello_seen_) return Close(ProtocolViolation("hello was sent already"));
     hello_seen_ = true;
-    v1::Hello hello = std::move(*request_->message.mutable_hello());
     auto run = CheckHello(hello);
     if (!run.ok()) return Close(run.status());
     if (context_.local_socket.empty()) hello.set_holds_snapshots(false);
@@ -200,13 +223,16 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
   const ServerContext& context_;
   std::atomic<int>& streams_;
-  std::shared_ptr<TrainStream> self_;      // gRPC's hold; let go in OnDone
-  std::shared_ptr<ArenaRequest> request_;  // of the read that is under way, and its reaction
-  bool hello_seen_ = false;                // reactions only
-  std::shared_ptr<RunActor> run_;          // set once, before the read that follows Hello
+  std::shared_ptr<TrainStream> self_;       // gRPC's hold; let go in OnDone
+  grpc::ByteBuffer received_;               // by the read that is under way, and its reaction
+  std::shared_ptr<v1::EventBatch> events_;  // reactions only; memory for the next ones
+  int uses_ = 0;                            // of events_
+  bool hello_seen_ = false;                 // reactions only
+  std::shared_ptr<RunActor> run_;           // set once, before the read that follows Hello
 
   std::mutex mutex_;
   std::deque<v1::TrainResponse> unsent_;  // guarded by mutex_; front is being written
+  grpc::ByteBuffer sending_;              // guarded by mutex_; what is being written
   bool writing_ = false;                  // guarded by mutex_
   bool read_wanted_ = false;              // guarded by mutex_; a read waits for unsent_ to shrink
   bool finished_ = false;                 // guarded by mutex_
@@ -215,7 +241,7 @@ class TrainStream final : public grpc::ServerBidiReactor<v1::TrainRequest, v1::T
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* TrainingServiceImpl::Train(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* TrainingServiceImpl::Train(
     grpc::CallbackServerContext* /*call*/) {
   return TrainStream::Start(context_, streams_);
 }

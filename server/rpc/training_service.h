@@ -8,11 +8,15 @@
 
 namespace ckpt::server {
 
-class TrainingServiceImpl final : public v1::TrainingService::CallbackService {
+// Messages come and go unparsed: see train_message.h.
+using TrainingServiceBase =
+    v1::TrainingService::WithRawCallbackMethod_Train<v1::TrainingService::Service>;
+
+class TrainingServiceImpl final : public TrainingServiceBase {
  public:
   explicit TrainingServiceImpl(const ServerContext& context) : context_(context) {}
 
-  grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* Train(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Train(
       grpc::CallbackServerContext* call) override;
 
  private:

@@ -13,7 +13,7 @@ namespace {
 
 // What gathers at most while nobody waits for it.
 constexpr size_t kMaxLingeringUpdates = 1024;
-constexpr size_t kMaxLingeringEvents = 4096;
+constexpr size_t kMaxLingeringEvents = 16384;
 
 // The part of `result` that concerns `run`.
 storage::ApplyResult ResultOf(const storage::ApplyResult& result, const std::string& run) {

@@ -41,6 +41,15 @@ v1::EventRecord RecordOf(const v1::Event& event, const v1::Decision& decision) {
   return record;
 }
 
+// Room for the events of `batch` from `begin` on.
+void ReserveFor(const v1::EventBatch& batch, int begin, storage::RecordedEvents& events) {
+  size_t values = 0;
+  for (int i = begin; i < batch.events_size(); ++i) {
+    values += static_cast<size_t>(batch.events(i).values_size());
+  }
+  events.Reserve(0, static_cast<size_t>(batch.events_size() - begin), values);
+}
+
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 }  // namespace
@@ -52,8 +61,7 @@ RunState::Taken RunState::Take(Intake& intake, std::optional<policy::NameCheck> 
   if (!std::exchange(intake.begun, true)) taken.status = Begin(*intake.batch, taken);
   if (!taken.status.ok()) return taken;
   const int count = intake.batch->events_size();
-  taken.update.events.Keep(intake.batch);
-  taken.update.events.Reserve(static_cast<size_t>(count - intake.next));
+  ReserveFor(*intake.batch, intake.next, taken.update.events);
   for (; taken.status.ok() && intake.next < count; ++intake.next) {
     v1::Event& event = *intake.batch->mutable_events(intake.next);
     if (event.seq() <= last_seq_ && event.seq() != 0) {
@@ -62,6 +70,10 @@ RunState::Taken RunState::Take(Intake& intake, std::optional<policy::NameCheck> 
     }
     if (!std::exchange(intake.mapped, true)) taken.status = Admit(event);
     if (!taken.status.ok()) break;
+    if (TakeQuiet(event, taken)) {
+      intake.mapped = false;
+      continue;
+    }
     std::optional<v1::Decision> decision = Decide(event, name_check);
     taken.name_check_wanted = !decision.has_value();
     if (taken.name_check_wanted) break;
@@ -151,6 +163,8 @@ absl::Status RunState::CheckEvent(const v1::Event& event) const {
 
 // Replaces the stream's ids by the run's.
 absl::Status RunState::MapMetrics(v1::Event& event) {
+  if (MapAsNewest(event)) return absl::OkStatus();
+  MetricIds stream_ids(event);
   metric_uses_.resize(metrics_.size());
   ++mapped_events_;
   const auto map = [&](google::protobuf::RepeatedField<uint32_t>& ids) {
@@ -167,7 +181,20 @@ absl::Status RunState::MapMetrics(v1::Event& event) {
     return absl::OkStatus();
   };
   if (absl::Status status = map(*event.mutable_metric_ids()); !status.ok()) return status;
-  return map(*event.mutable_integer_metric_ids());
+  if (absl::Status status = map(*event.mutable_integer_metric_ids()); !status.ok()) return status;
+  newest_ids_ = std::move(stream_ids);
+  newest_mapped_ = MetricIds(event);
+  return absl::OkStatus();
+}
+
+bool RunState::MapAsNewest(v1::Event& event) const {
+  if (!std::ranges::equal(event.metric_ids(), newest_ids_.metrics) ||
+      !std::ranges::equal(event.integer_metric_ids(), newest_ids_.integer_metrics)) {
+    return false;
+  }
+  std::ranges::copy(newest_mapped_.metrics, event.mutable_metric_ids()->begin());
+  std::ranges::copy(newest_mapped_.integer_metrics, event.mutable_integer_metric_ids()->begin());
+  return true;
 }
 
 policy::Logs RunState::LogsOf(const v1::Event& event) const {
@@ -217,15 +244,28 @@ std::optional<v1::Decision> RunState::Decide(const v1::Event& event,
   return decision;
 }
 
-void RunState::TakeDecided(v1::Event& event, v1::Decision decision, int64_t now_unix_nanos,
-                           Taken& taken) {
+bool RunState::TakeQuiet(const v1::Event& event, Taken& taken) {
+  if (event.wants_decision() || !event.staged_upload().empty()) return false;
+  const policy::EventView view{event.seq(), event.kind(), event.epoch(), event.batch(), nullptr};
+  if (policies_.Act(view, states_)) return false;
+  policies_.Pass(view, states_);
+  Advance(event);
+  taken.update.events.Add(0, event);
+  return true;
+}
+
+void RunState::Advance(const v1::Event& event) {
   last_seq_ = event.seq();
   trainer_ended_ = event.kind() == v1::Event::KIND_TRAIN_END;
   progress_.set_ended(trainer_ended_);
   if (event.kind() != v1::Event::KIND_TRAIN_BEGIN && event.kind() != v1::Event::KIND_TRAIN_END) {
     progress_.set_epoch(event.epoch());
   }
+}
 
+void RunState::TakeDecided(v1::Event& event, v1::Decision decision, int64_t now_unix_nanos,
+                           Taken& taken) {
+  Advance(event);
   OpenSaves(decision, now_unix_nanos, taken.update);
   if (!event.staged_upload().empty()) {
     taken.stages.push_back({event.staged_upload(), SaveOfStage(decision)});

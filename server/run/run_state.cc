@@ -116,6 +116,8 @@ absl::StatusOr<RunState::Attached> RunState::Attach(
   }
   for (const auto& [key, value] : hello.labels()) (*run_.mutable_labels())[key] = value;
   stream_metrics_.clear();
+  newest_ids_ = {};
+  newest_mapped_ = {};
   answered_seq_ = hello.last_decided_seq();
   if (attached.new_writer) {
     answered_seq_ = 0;

@@ -78,10 +78,9 @@ class RunState {
     absl::Status status;
     bool name_check_wanted = false;  // it stopped before an event whose decision needs one
   };
-  // Takes events in order. Those that are known already are passed over. The others get the run's
-  // metric ids; `update` refers to them, and nobody may change them any more. Without `name_check`
-  // it may stop early; it goes on from there when it is called again with one, and nothing else was
-  // taken meanwhile.
+  // Takes events in order. Those that are known already are passed over; the others get the run's
+  // metric ids. Without `name_check` it may stop early; it goes on from there when it is called
+  // again with one, and nothing else was taken meanwhile.
   Taken Take(Intake& intake, std::optional<policy::NameCheck> name_check, int64_t now_unix_nanos);
 
   struct OnDemand {
@@ -139,13 +138,18 @@ class RunState {
   absl::Status Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added);
   absl::Status CheckEvent(const v1::Event& event) const;
   absl::Status MapMetrics(v1::Event& event);
+  bool MapAsNewest(v1::Event& event) const;
   policy::Logs LogsOf(const v1::Event& event) const;
   absl::Status Begin(const v1::EventBatch& batch, Taken& taken);
   absl::Status Admit(v1::Event& event);
+  // Takes an event at which nobody decides, and for which nobody waits; false if it is none.
+  bool TakeQuiet(const v1::Event& event, Taken& taken);
   // Nothing if the decision needs a `name_check` and there is none; then nothing has changed.
   std::optional<v1::Decision> Decide(const v1::Event& event,
                                      std::optional<policy::NameCheck> name_check);
   void TakeDecided(v1::Event& event, v1::Decision decision, int64_t now_unix_nanos, Taken& taken);
+  // `event` is the newest that was taken.
+  void Advance(const v1::Event& event);
   void MoveBest(std::string_view id,
                 const std::map<std::string, std::optional<v1::Checkpoint>>& next_best);
   void OpenSaves(v1::Decision& decision, int64_t now_unix_nanos, storage::RunUpdate& update);
@@ -164,6 +168,17 @@ class RunState {
   std::vector<std::string> metrics_;  // the run's dictionary; index = id
   std::unordered_map<std::string, uint32_t> metric_ids_;
   std::unordered_map<uint32_t, uint32_t> stream_metrics_;  // this stream's id -> the run's id
+  // Ids of metrics, and of those that are whole numbers.
+  struct MetricIds {
+    MetricIds() = default;
+    explicit MetricIds(const v1::Event& event)
+        : metrics(event.metric_ids().begin(), event.metric_ids().end()),
+          integer_metrics(event.integer_metric_ids().begin(), event.integer_metric_ids().end()) {}
+    std::vector<uint32_t> metrics;
+    std::vector<uint32_t> integer_metrics;
+  };
+  MetricIds newest_ids_;               // of the newest event, the stream's: most have the same
+  MetricIds newest_mapped_;            // and what they stand for
   std::vector<uint64_t> metric_uses_;  // by id: the newest of `mapped_events_` that had it
   uint64_t mapped_events_ = 0;
 };

@@ -75,19 +75,25 @@ class ErrorListener final : public rocksdb::EventListener {
   std::function<void(const std::string&)> on_error_;
 };
 
+std::vector<rocksdb::ColumnFamilyDescriptor> Describe(
+    const std::vector<std::string>& names, const std::shared_ptr<rocksdb::Cache>& cache) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : names) {
+    descriptors.emplace_back(name, MakeTableOptions(name, cache));
+  }
+  return descriptors;
+}
+
 // Opens all column families of the index; `db` and `handles` are set on success.
 rocksdb::Status OpenTables(const rocksdb::DBOptions& options,
-                           const rocksdb::ColumnFamilyOptions& table_options,
-                           const std::string& path,
+                           const std::shared_ptr<rocksdb::Cache>& cache, const std::string& path,
                            std::vector<rocksdb::ColumnFamilyHandle*>* handles, rocksdb::DB** db) {
   std::vector<std::string> names = {rocksdb::kDefaultColumnFamilyName};
   if (options.env->FileExists(path + "/CURRENT").ok()) {
     const auto listed = rocksdb::DB::ListColumnFamilies(options, path, &names);
     if (!listed.ok()) return listed;
   }
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (const std::string& name : names) descriptors.emplace_back(name, table_options);
-  return rocksdb::DB::Open(options, path, descriptors, handles, db);
+  return rocksdb::DB::Open(options, path, Describe(names, cache), handles, db);
 }
 
 // RocksDB would begin an empty index beside the files of one that has lost its root.
@@ -145,7 +151,7 @@ struct IndexDb::Rep {
   void TakeTables(rocksdb::DB* opened);
   // Version of an existing index; nothing for a new one.
   absl::StatusOr<std::optional<int>> Version() const;
-  absl::Status CreateMissingTables(const rocksdb::ColumnFamilyOptions& options);
+  absl::Status CreateMissingTables(const std::shared_ptr<rocksdb::Cache>& cache);
   absl::Status HaveSomethingToFlush() const;
   absl::Status LookForRoom() const;
   absl::Status GoOn() const;
@@ -173,11 +179,11 @@ absl::StatusOr<std::optional<int>> IndexDb::Rep::Version() const {
   return ParseVersion(**text);
 }
 
-absl::Status IndexDb::Rep::CreateMissingTables(const rocksdb::ColumnFamilyOptions& options) {
+absl::Status IndexDb::Rep::CreateMissingTables(const std::shared_ptr<rocksdb::Cache>& cache) {
   for (size_t i = 0; i < kTableNames.size(); ++i) {
     if (tables[i] != nullptr) continue;
-    const rocksdb::Status status =
-        db->CreateColumnFamily(options, std::string(kTableNames[i]), &tables[i]);
+    const rocksdb::Status status = db->CreateColumnFamily(MakeTableOptions(kTableNames[i], cache),
+                                                          std::string(kTableNames[i]), &tables[i]);
     if (!status.ok()) return ToStatus(status, "creating");
     handles.push_back(tables[i]);
   }
@@ -187,17 +193,14 @@ absl::Status IndexDb::Rep::CreateMissingTables(const rocksdb::ColumnFamilyOption
 absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& options) {
   const int64_t cache_bytes = std::max(options.cache_bytes, kMinCacheBytes);
   const auto cache = rocksdb::NewLRUCache(cache_bytes, kCacheShardBits);
-  rocksdb::DBOptions db_options = MakeDbOptions(options, cache_bytes, cache);
-  const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(cache_bytes, cache);
+  rocksdb::DBOptions db_options = MakeDbOptions(options, cache);
 
   if (absl::Status s = CheckRoot(*db_options.env, options.path); !s.ok()) return s;
   auto rep = std::make_unique<Rep>();
   rep->errors = std::make_shared<ErrorListener>(options.on_error);
   db_options.listeners.push_back(rep->errors);
   rocksdb::DB* db = nullptr;
-  const auto open = [&] {
-    return OpenTables(db_options, table_options, options.path, &rep->handles, &db);
-  };
+  const auto open = [&] { return OpenTables(db_options, cache, options.path, &rep->handles, &db); };
   rocksdb::Status status = open();
   if (status.IsCorruption()) {
     const auto cut = CutTornTails(*db_options.env, options.path);
@@ -212,7 +215,7 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
   if (version->value_or(0) > kIndexVersion) {
     return VersionTooNew("the index", **version, kIndexVersion);
   }
-  if (absl::Status s = rep->CreateMissingTables(table_options); !s.ok()) return s;
+  if (absl::Status s = rep->CreateMissingTables(cache); !s.ok()) return s;
   std::unique_ptr<IndexDb> index(new IndexDb(std::move(rep)));
   if (version->value_or(0) < kIndexVersion) {
     Batch batch = index->NewBatch();
@@ -224,21 +227,17 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::Open(const CatalogOptions& opt
 
 absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::OpenDamaged(const std::string& path) {
   const auto cache = rocksdb::NewLRUCache(kMinCacheBytes, kCacheShardBits);
-  rocksdb::DBOptions options = MakeDbOptions({.path = path, .on_error = {}}, kMinCacheBytes, cache);
+  rocksdb::DBOptions options = MakeDbOptions({.path = path, .on_error = {}}, cache);
   options.create_if_missing = false;
   options.paranoid_checks = false;
   options.track_and_verify_wals_in_manifest = false;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
-  const rocksdb::ColumnFamilyOptions table_options = MakeTableOptions(kMinCacheBytes, cache);
   std::vector<std::string> names;
   rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path, &names);
   if (!status.ok()) return ToStatus(status, "opening");
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (const std::string& name : names) descriptors.emplace_back(name, table_options);
-
   auto rep = std::make_unique<Rep>();
   rocksdb::DB* db = nullptr;
-  status = rocksdb::DB::OpenForReadOnly(options, path, descriptors, &rep->handles, &db);
+  status = rocksdb::DB::OpenForReadOnly(options, path, Describe(names, cache), &rep->handles, &db);
   if (!status.ok()) return ToStatus(status, "opening");
   rep->TakeTables(db);
   // What is missing is read as empty.
@@ -252,11 +251,11 @@ absl::StatusOr<std::unique_ptr<IndexDb>> IndexDb::OpenDamaged(const std::string&
 
 absl::Status IndexDb::Repair(const std::string& path) {
   const auto cache = rocksdb::NewLRUCache(kMinCacheBytes, kCacheShardBits);
-  const auto options = MakeDbOptions({.path = path, .on_error = {}}, kMinCacheBytes, cache);
-  const auto table_options = MakeTableOptions(kMinCacheBytes, cache);
-  std::vector<rocksdb::ColumnFamilyDescriptor> tables;
-  tables.emplace_back(rocksdb::kDefaultColumnFamilyName, table_options);
-  return ToStatus(rocksdb::RepairDB(path, options, tables, table_options), "repairing");
+  const auto options = MakeDbOptions({.path = path, .on_error = {}}, cache);
+  const auto table = MakeTableOptions(rocksdb::kDefaultColumnFamilyName, cache);
+  return ToStatus(
+      rocksdb::RepairDB(path, options, {{rocksdb::kDefaultColumnFamilyName, table}}, table),
+      "repairing");
 }
 
 IndexDb::IndexDb(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}

@@ -8,12 +8,15 @@
 
 #include <cstdarg>
 
+#include "storage/catalog/index_db.h"
+
 namespace ckpt::storage {
 namespace {
 
 constexpr uint64_t kMaxLogBytes = 64 << 20;  // write-ahead log in all: bounds the time to open
 constexpr int kMaxOpenFiles = 256;
 constexpr int kBloomBitsPerKey = 10;
+constexpr int kHistoryFilesToMerge = 8;
 // A table file in which 64 of any 128 neighbouring rows are deletions is compacted, so that scans
 // do not wade through them.
 constexpr size_t kDeletionWindow = 128;
@@ -31,7 +34,7 @@ class NoLogger final : public rocksdb::Logger {
 
 }  // namespace
 
-rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_bytes,
+rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options,
                                  const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -49,7 +52,8 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   // Every row that counts is in the log.
   db.avoid_flush_during_shutdown = true;
   // Memtables are charged to the cache: both together stay within its capacity.
-  db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(cache_bytes / 2, cache);
+  db.write_buffer_manager =
+      std::make_shared<rocksdb::WriteBufferManager>(cache->GetCapacity() / 2, cache);
   db.max_total_wal_size = kMaxLogBytes;
   db.max_open_files = kMaxOpenFiles;
   db.max_background_jobs = 2;
@@ -60,7 +64,7 @@ rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_by
   return db;
 }
 
-rocksdb::ColumnFamilyOptions MakeTableOptions(int64_t cache_bytes,
+rocksdb::ColumnFamilyOptions MakeTableOptions(std::string_view table_name,
                                               const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::BlockBasedTableOptions blocks;
   blocks.checksum = rocksdb::ChecksumType::kXXH3;
@@ -71,8 +75,15 @@ rocksdb::ColumnFamilyOptions MakeTableOptions(int64_t cache_bytes,
   rocksdb::ColumnFamilyOptions table;
   table.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
   table.compression = rocksdb::kLZ4Compression;
-  table.write_buffer_size = cache_bytes / 8;
+  table.write_buffer_size = cache->GetCapacity() / 8;
   table.level_compaction_dynamic_level_bytes = true;
+  if (table_name == TableName(Table::kHistory)) {
+    // Its rows are compressed already, and come in great numbers. What is merged is all that has
+    // come since and most of what there was: the more at a time, the less often it is written anew.
+    table.compression = rocksdb::kNoCompression;
+    table.write_buffer_size = cache->GetCapacity() / 4;
+    table.level0_file_num_compaction_trigger = kHistoryFilesToMerge;
+  }
   table.table_properties_collector_factories.push_back(
       rocksdb::NewCompactOnDeletionCollectorFactory(kDeletionWindow, kDeletionTrigger));
   return table;

@@ -4,17 +4,18 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/options.h>
 
-#include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "storage/catalog/catalog.h"
 
 namespace ckpt::storage {
 
-// `cache` holds `cache_bytes`: blocks and memtables of all tables together.
-rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options, int64_t cache_bytes,
+// `cache` holds blocks and memtables of all tables together.
+rocksdb::DBOptions MakeDbOptions(const CatalogOptions& options,
                                  const std::shared_ptr<rocksdb::Cache>& cache);
-rocksdb::ColumnFamilyOptions MakeTableOptions(int64_t cache_bytes,
+// Of the table with that name, see TableName.
+rocksdb::ColumnFamilyOptions MakeTableOptions(std::string_view table,
                                               const std::shared_ptr<rocksdb::Cache>& cache);
 
 }  // namespace ckpt::storage

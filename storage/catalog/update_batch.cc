@@ -73,10 +73,8 @@ absl::Status CheckUpdate(const RunUpdate& update) {
     return FieldInvalid("run.name", update.run_row->name(),
                         fmt::format("it must be '{}'", RunName(update.run)));
   }
-  for (const RecordedEvents::Row& event : update.events) {
-    if (event.rank < 0) {
-      return FieldInvalid("rank", std::to_string(event.rank), "it must not be negative");
-    }
+  for (const auto& [rank, events] : update.events.parts()) {
+    if (rank < 0) return FieldInvalid("rank", std::to_string(rank), "it must not be negative");
   }
   for (const auto* checkpoints : {&update.opened_saves, &update.committed}) {
     for (const v1::Checkpoint& checkpoint : *checkpoints) {

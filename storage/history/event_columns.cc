@@ -108,22 +108,22 @@ MetricColumn& EventColumns::Column(uint32_t metric) {
   return columns[found->second];
 }
 
-void EventColumns::Add(const v1::Event& event) {
+void EventColumns::Add(const EventNumbers& event) {
   const auto place = static_cast<int64_t>(size());
-  seqs.push_back(static_cast<int64_t>(event.seq()));
-  kinds.push_back(event.kind());
-  epochs.push_back(event.epoch());
-  batches.push_back(event.batch());
-  times.push_back(event.time_unix_nanos());
-  for (int i = 0; i < event.metric_ids_size(); ++i) {
-    MetricColumn& column = Column(event.metric_ids(i));
+  seqs.push_back(static_cast<int64_t>(event.seq));
+  kinds.push_back(event.kind);
+  epochs.push_back(event.epoch);
+  batches.push_back(event.batch);
+  times.push_back(event.time_unix_nanos);
+  for (size_t i = 0; i < event.metrics.size(); ++i) {
+    MetricColumn& column = Column(event.metrics[i]);
     column.places.push_back(place);
-    column.values.push_back(event.values(i));
+    column.values.push_back(event.values[i]);
   }
-  for (int i = 0; i < event.integer_metric_ids_size(); ++i) {
-    MetricColumn& column = Column(event.integer_metric_ids(i));
+  for (size_t i = 0; i < event.integer_metrics.size(); ++i) {
+    MetricColumn& column = Column(event.integer_metrics[i]);
     column.integer_places.push_back(place);
-    column.integers.push_back(event.integers(i));
+    column.integers.push_back(event.integers[i]);
   }
 }
 

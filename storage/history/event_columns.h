@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "ckpt/v1/resources.pb.h"
+#include "storage/history/packed_events.h"
 #include "storage/history/point.h"
 
 namespace ckpt::storage {
@@ -42,8 +43,7 @@ struct MetricColumn {
 class EventColumns {
  public:
   size_t size() const { return seqs.size(); }
-  // The event's metric ids and values pair up.
-  void Add(const v1::Event& event);
+  void Add(const EventNumbers& event);
   // Events `begin` to before `end` of `other`.
   void Append(const EventColumns& other, size_t begin, size_t end);
   // The event at `place`, but for its stage.

@@ -88,11 +88,9 @@ absl::StatusOr<std::optional<v1::EventRecord>> EventReader::Next() {
 
 void PutEventRows(std::string_view run, const RecordedEvents& events, Batch& batch) {
   std::string bytes;
-  for (const auto& [rank, event, record] : events) {
-    if (record == nullptr) continue;
-    if (!record->has_decision() && event->staged_upload().empty()) continue;
-    record->SerializeToString(&bytes);
-    batch.PutUnseen(Table::kEvents, EventKey(run, rank, event->seq()), bytes);
+  for (const auto& [rank, record] : events.whole()) {
+    record.SerializeToString(&bytes);
+    batch.PutUnseen(Table::kEvents, EventKey(run, rank, record.event().seq()), bytes);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "storage/catalog/key_encoding.h"
@@ -12,13 +13,20 @@
 namespace ckpt::storage {
 namespace {
 
+// Sequence numbers ascend.
+size_t CountAfter(uint64_t seq, const PackedEvents& events) {
+  size_t known = 0;
+  while (known < events.size() && events[known].seq <= seq) ++known;
+  return events.size() - known;
+}
+
 // What is written of one run and rank.
 class RankWriter {
  public:
   RankWriter(const ReadView& view, std::string_view run, uint32_t rank, Batch& batch)
       : view_(view), run_(run), rank_(rank), batch_(batch) {}
 
-  absl::Status Append(std::span<const v1::Event* const> added);
+  absl::Status Append(std::span<const PackedEvents* const> added);
 
  private:
   std::string KeyOf(std::string_view prefix, int64_t seq) const {
@@ -26,6 +34,8 @@ class RankWriter {
     AppendU64(key, static_cast<uint64_t>(seq));
     return key;
   }
+  // Adds `event` if it is new, and seals `events` when there are enough.
+  void Take(const EventNumbers& event, EventColumns* events);
   // Moves the blocks of the tail in front of `events`: they are to be written anew.
   absl::Status TakeTail(EventColumns* events);
   void PutEvents(const EventColumns& events, bool sealed);
@@ -39,31 +49,33 @@ class RankWriter {
   HistoryState state_;
 };
 
-absl::Status RankWriter::Append(std::span<const v1::Event* const> added) {
+absl::Status RankWriter::Append(std::span<const PackedEvents* const> added) {
   const auto state = ReadState(view_, run_, rank_);
   if (!state.ok()) return state.status();
   state_ = *state;
-  const auto known = std::ranges::upper_bound(added, state_.last_seq, {}, &v1::Event::seq);
-  added = added.subspan(static_cast<size_t>(known - added.begin()));
-  if (added.empty()) return absl::OkStatus();
-  if (state_.first_seq == 0) state_.first_seq = added.front()->seq();
-  state_.last_seq = added.back()->seq();
-
+  size_t count = 0;
+  for (const PackedEvents* part : added) count += CountAfter(state_.last_seq, *part);
+  if (count == 0) return absl::OkStatus();
   EventColumns events;
-  if (state_.tail_events + added.size() >= kSegmentEvents) {
+  if (state_.tail_events + count >= kSegmentEvents) {
     if (absl::Status s = TakeTail(&events); !s.ok()) return s;
   }
-  for (const v1::Event* event : added) {
-    events.Add(*event);
-    if (events.size() < kSegmentEvents) continue;
-    Seal(events);
-    events = EventColumns();
+  for (const PackedEvents* part : added) {
+    for (size_t i = 0; i < part->size(); ++i) Take((*part)[i], &events);
   }
   if (events.size() > 0) PutEvents(events, /*sealed=*/false);
   state_.tail_events += events.size();
   batch_.PutUnseen(Table::kHistory, HistoryPrefix(run_, HistoryRow::kState, rank_),
                    EncodeState(state_));
   return absl::OkStatus();
+}
+
+void RankWriter::Take(const EventNumbers& event, EventColumns* events) {
+  if (event.seq <= state_.last_seq) return;
+  if (state_.first_seq == 0) state_.first_seq = event.seq;
+  state_.last_seq = event.seq;
+  events->Add(event);
+  if (events->size() == kSegmentEvents) Seal(std::exchange(*events, {}));
 }
 
 absl::Status RankWriter::TakeTail(EventColumns* events) {
@@ -104,14 +116,8 @@ void RankWriter::Seal(const EventColumns& segment) {
 }  // namespace
 
 void HistoryWriter::Add(std::string_view run, const RecordedEvents& events) {
-  std::vector<const v1::Event*>* added = nullptr;
-  int rank = -1;
-  for (const RecordedEvents::Row& row : events) {
-    if (added == nullptr || row.rank != rank) {
-      rank = row.rank;
-      added = &added_[{std::string(run), static_cast<uint32_t>(rank)}];
-    }
-    if (added->empty() || row.event->seq() > added->back()->seq()) added->push_back(row.event);
+  for (const auto& [rank, part] : events.parts()) {
+    if (!part.empty()) added_[{std::string(run), static_cast<uint32_t>(rank)}].push_back(&part);
   }
 }
 

@@ -21,8 +21,8 @@ namespace ckpt::storage {
 // at every moment. Not thread-safe.
 class HistoryWriter {
  public:
-  // Sequence numbers ascend; those that are recorded already are passed over. `events`, or a copy
-  // of the list, must stay until Write.
+  // Sequence numbers ascend; those that are recorded already are passed over. `events` must stay
+  // until Write.
   void Add(std::string_view run, const RecordedEvents& events);
   bool empty() const { return added_.empty(); }
   // Puts the rows of all that was added into `batch`; the index holds what there was before it.
@@ -30,7 +30,7 @@ class HistoryWriter {
   absl::Status Write(const ReadView& view, Batch& batch) const;
 
  private:
-  std::map<std::pair<std::string, uint32_t>, std::vector<const v1::Event*>>
+  std::map<std::pair<std::string, uint32_t>, std::vector<const PackedEvents*>>
       added_;  // by run and rank
 };
 

@@ -6,15 +6,32 @@
 
 namespace ckpt::storage {
 
+PackedEvents& RecordedEvents::LastOf(int rank) {
+  if (parts_.empty() || parts_.back().rank != rank) parts_.push_back({rank, {}});
+  return parts_.back().events;
+}
+
+void RecordedEvents::Add(int rank, const v1::Event& event) { LastOf(rank).Add(NumbersOf(event)); }
+
 void RecordedEvents::Add(EventRow row) {
-  auto owned = std::make_shared<const v1::EventRecord>(std::move(row.record));
-  rows_.push_back({row.rank, &owned->event(), owned.get()});
-  owners_.push_back(std::move(owned));
+  const v1::Event& event = row.record.event();
+  Add(row.rank, event);
+  if (row.record.has_decision() || !event.staged_upload().empty()) whole_.push_back(std::move(row));
 }
 
 void RecordedEvents::Append(RecordedEvents later) {
-  std::ranges::copy(later.rows_, std::back_inserter(rows_));
-  std::ranges::move(later.owners_, std::back_inserter(owners_));
+  std::ranges::move(later.parts_, std::back_inserter(parts_));
+  std::ranges::move(later.whole_, std::back_inserter(whole_));
+}
+
+void RecordedEvents::Reserve(int rank, size_t events, size_t values) {
+  LastOf(rank).Reserve(events, values);
+}
+
+size_t RecordedEvents::size() const {
+  size_t size = 0;
+  for (const Part& part : parts_) size += part.events.size();
+  return size;
 }
 
 }  // namespace ckpt::storage

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
-#include <utility>
 #include <vector>
 
 #include "ckpt/v1/records.pb.h"
 #include "ckpt/v1/resources.pb.h"
+#include "storage/history/packed_events.h"
 
 namespace ckpt::storage {
 
@@ -17,33 +16,33 @@ struct EventRow {
   v1::EventRecord record;
 };
 
-// A list. Most events are nothing but an event, and stay where they were received: they are many,
-// and are not copied. Copies of a list share what it refers to. Not thread-safe.
+// The numbers of all of them, and whole the few that have more to say. Not thread-safe.
 class RecordedEvents {
  public:
-  struct Row {
+  // Events of one rank that came one after the other.
+  struct Part {
     int rank = 0;
-    const v1::Event* event = nullptr;         // never null
-    const v1::EventRecord* record = nullptr;  // `event` and what it has besides; null: nothing
+    PackedEvents events;
   };
 
-  // Nobody may change `event` from now on; it lives as long as something that is kept, see Keep.
-  void Add(int rank, const v1::Event& event) { rows_.push_back({rank, &event, nullptr}); }
+  void Add(int rank, const v1::Event& event);
+  // `row` is kept whole if it has a decision or a stage.
   void Add(EventRow row);
-  // `owner` stays until this list and its copies are gone.
-  void Keep(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
   // Puts `later` behind these.
   void Append(RecordedEvents later);
-  void Reserve(size_t rows) { rows_.reserve(rows); }
+  // As PackedEvents::Reserve, for those of `rank` that come next.
+  void Reserve(int rank, size_t events, size_t values);
 
-  bool empty() const { return rows_.empty(); }
-  size_t size() const { return rows_.size(); }
-  auto begin() const { return rows_.begin(); }
-  auto end() const { return rows_.end(); }
+  bool empty() const { return size() == 0; }
+  size_t size() const;
+  const std::vector<Part>& parts() const { return parts_; }      // in order
+  const std::vector<EventRow>& whole() const { return whole_; }  // in order
 
  private:
-  std::vector<Row> rows_;
-  std::vector<std::shared_ptr<const void>> owners_;
+  PackedEvents& LastOf(int rank);
+
+  std::vector<Part> parts_;
+  std::vector<EventRow> whole_;
 };
 
 }  // namespace ckpt::storage

@@ -131,7 +131,7 @@ absl::Status SeriesReader::ReadRows(bool forward, Take take) {
     const auto row = ParseRow<v1::EventRecord>(Table::kEvents, rows.key(), rows.value());
     if (!row.ok()) return row.status();
     EventColumns events;
-    events.Add(row->event());
+    events.Add(NumbersOf(row->event()));
     if (!take(PointsOf(events))) return absl::OkStatus();
   }
   return rows.status();

@@ -136,6 +136,8 @@ TEST_F(TrainWireTest, BadEventsEndTheStreamAndLoseNothing) {
       {"unnamed metric", Events({unnamed}), grpc::StatusCode::INVALID_ARGUMENT, "EVENT_INVALID"},
       {"5 MiB message", Events({}, std::string(5 << 20, 'm')), grpc::StatusCode::RESOURCE_EXHAUSTED,
        ""},
+      {"name that is no text", Events({}, "\xff"), grpc::StatusCode::FAILED_PRECONDITION,
+       "PROTOCOL"},
   };
   {
     Trainer trainer(Channel());

@@ -52,7 +52,7 @@ std::vector<v1::Event> MakeEvents(size_t count) {
 
 EventColumns ColumnsOf(const std::vector<v1::Event>& events) {
   EventColumns columns;
-  for (const v1::Event& event : events) columns.Add(event);
+  for (const v1::Event& event : events) columns.Add(NumbersOf(event));
   return columns;
 }
 

@@ -90,11 +90,7 @@ TEST_F(HistoryRowsTest, ReportsDamage) {
   Put(prefix, 2001, kDamaged);
   EXPECT_EQ(read(2001), v1::ERROR_REASON_INDEX_DAMAGED);
   EventColumns other;
-  other.Add([] {
-    v1::Event event;
-    event.set_seq(5);
-    return event;
-  }());
+  other.Add({.seq = 5});
   Put(prefix, 3001, EncodeEvents(other, /*sealed=*/false));
   EXPECT_EQ(read(3001), v1::ERROR_REASON_INDEX_DAMAGED) << "a block under the key of another one";
 }

@@ -1,6 +1,6 @@
 #include "storage/history/recorded_events.h"
 
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -10,53 +10,84 @@ namespace ckpt::storage {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
 
-std::vector<uint64_t> Seqs(const RecordedEvents& events) {
+// Ranks and sequence numbers, in order.
+std::vector<std::pair<int, uint64_t>> Listed(const RecordedEvents& events) {
+  std::vector<std::pair<int, uint64_t>> listed;
+  for (const RecordedEvents::Part& part : events.parts()) {
+    for (size_t i = 0; i < part.events.size(); ++i) {
+      listed.emplace_back(part.rank, part.events[i].seq);
+    }
+  }
+  return listed;
+}
+
+std::vector<uint64_t> Whole(const RecordedEvents& events) {
   std::vector<uint64_t> seqs;
-  for (const RecordedEvents::Row& row : events) seqs.push_back(row.event->seq());
+  for (const EventRow& row : events.whole()) seqs.push_back(row.record.event().seq());
   return seqs;
+}
+
+v1::Event MakeEvent(uint64_t seq) {
+  v1::Event event;
+  event.set_seq(seq);
+  return event;
 }
 
 EventRow MakeRow(int rank, uint64_t seq) {
   EventRow row{.rank = rank, .record = {}};
-  row.record.mutable_event()->set_seq(seq);
-  row.record.mutable_decision()->set_seq(seq);
+  *row.record.mutable_event() = MakeEvent(seq);
+  return row;
+}
+
+EventRow WithDecision(EventRow row) {
+  row.record.mutable_decision()->set_seq(row.record.event().seq());
+  return row;
+}
+
+EventRow WithStage(EventRow row) {
+  row.record.mutable_event()->set_staged_upload("s");
   return row;
 }
 
 TEST(RecordedEventsTest, ListsWhatWasAddedInOrder) {
-  v1::Event event;
-  event.set_seq(1);
   RecordedEvents events;
   EXPECT_TRUE(events.empty());
-  events.Add(0, event);
-  events.Add(MakeRow(3, 2));
-  EXPECT_EQ(events.size(), 2U);
-  EXPECT_THAT(Seqs(events), ElementsAre(1, 2));
-  EXPECT_EQ(events.begin()->event, &event) << "not a copy";
-  EXPECT_EQ(events.begin()->record, nullptr);
-  const RecordedEvents::Row& whole = *(events.begin() + 1);
-  EXPECT_EQ(whole.rank, 3);
-  ASSERT_NE(whole.record, nullptr);
-  EXPECT_EQ(whole.record->decision().seq(), 2U);
+  events.Reserve(0, 2, 0);
+  EXPECT_TRUE(events.empty());
+  events.Add(0, MakeEvent(1));
+  events.Add(0, MakeEvent(2));
+  events.Add(3, MakeEvent(1));
+  events.Add(0, MakeEvent(3));
+  EXPECT_EQ(events.size(), 4U);
+  EXPECT_THAT(Listed(events), ElementsAre(Pair(0, 1), Pair(0, 2), Pair(3, 1), Pair(0, 3)));
 }
 
-TEST(RecordedEventsTest, KeepsWhatItRefersToUntilTheLastCopyIsGone) {
-  auto batch = std::make_shared<v1::EventBatch>();
-  batch->add_events()->set_seq(7);
-  const std::weak_ptr<v1::EventBatch> watched = batch;
-  auto list = std::make_unique<RecordedEvents>();
-  list->Keep(batch);
-  list->Add(0, batch->events(0));
-  batch.reset();
-  RecordedEvents all;
-  all.Add(MakeRow(0, 6));
-  all.Append(*list);
-  list.reset();
-  ASSERT_FALSE(watched.expired());
-  EXPECT_THAT(Seqs(all), ElementsAre(6, 7));
-  all = RecordedEvents();
-  EXPECT_TRUE(watched.expired());
+TEST(RecordedEventsTest, KeepsWholeWhatHasMoreToSay) {
+  RecordedEvents events;
+  events.Add(MakeRow(0, 1));
+  events.Add(WithDecision(MakeRow(0, 2)));
+  events.Add(WithStage(MakeRow(0, 3)));
+  EXPECT_THAT(Listed(events), ElementsAre(Pair(0, 1), Pair(0, 2), Pair(0, 3)));
+  EXPECT_THAT(Whole(events), ElementsAre(2, 3));
+  EXPECT_EQ(events.whole()[0].record.decision().seq(), 2U);
+}
+
+TEST(RecordedEventsTest, PutsLaterOnesBehind) {
+  RecordedEvents events;
+  events.Add(0, MakeEvent(1));
+  RecordedEvents later;
+  later.Add(0, MakeEvent(2));
+  later.Add(WithDecision(MakeRow(1, 1)));
+  events.Append(later);
+  events.Append(RecordedEvents());
+  EXPECT_EQ(events.size(), 3U);
+  EXPECT_THAT(Listed(events), ElementsAre(Pair(0, 1), Pair(0, 2), Pair(1, 1)));
+  EXPECT_THAT(Whole(events), ElementsAre(1));
+  EXPECT_THAT(Listed(later), ElementsAre(Pair(0, 2), Pair(1, 1))) << "a copy was moved";
+  EXPECT_THAT(Whole(RecordedEvents()), IsEmpty());
 }
 
 }  // namespace

@@ -60,8 +60,13 @@ class Trainer {
       return blocked.contains(path) ? PathBlocked(path, blocked.find(path)->second)
                                     : absl::OkStatus();
     };
+    std::vector<v1::PolicyState> passed = states;
+    const bool acts = set.Act(event, states);
+    if (!acts) set.Pass(event, passed);
     const v1::Decision decision =
         set.Decide(event, "r", answered_before, check, states, &last_checkpoint_id);
+    EXPECT_EQ(acts, decision.policies_size() > 0);
+    if (!acts) ExpectSame(passed);
     if (!commit) return decision;
     for (uint64_t id = committed + 1; id <= last_checkpoint_id; ++id) {
       set.Committed(std::to_string(id), states);
@@ -80,6 +85,13 @@ class Trainer {
   std::map<std::string, std::string, std::less<>> blocked;  // path to what is in the way
 
  private:
+  void ExpectSame(const std::vector<v1::PolicyState>& others) const {
+    ASSERT_EQ(others.size(), states.size());
+    for (size_t i = 0; i < states.size(); ++i) {
+      EXPECT_EQ(others[i].SerializeAsString(), states[i].SerializeAsString());
+    }
+  }
+
   uint64_t committed = 0;
 };
 

@@ -12,6 +12,7 @@ namespace ckpt::server {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -27,7 +28,8 @@ TEST_F(RunEventsTest, ASaveIsOpenedRecordedAndAnswered) {
   const auto taken = Take(state_, Batch({EpochEnd(1, 0, 0.5)}));
   ASSERT_TRUE(taken.status.ok()) << taken.status;
   ASSERT_THAT(taken.update.events, SizeIs(1));
-  EXPECT_EQ(taken.update.events.begin()->record->decision().saves_size(), 1);
+  ASSERT_THAT(taken.update.events.whole(), SizeIs(1));
+  EXPECT_EQ(taken.update.events.whole()[0].record.decision().saves_size(), 1);
   ASSERT_THAT(taken.update.opened_saves, SizeIs(1));
   const v1::Checkpoint& save = taken.update.opened_saves[0];
   EXPECT_EQ(save.name(), "runs/r/checkpoints/1");
@@ -46,7 +48,7 @@ TEST_F(RunEventsTest, KnownEventsArePassedOver) {
   const auto again = Take(state_, Batch({EpochEnd(1, 0, 0.1), EpochEnd(2, 1, 0.6)}));
   ASSERT_TRUE(again.status.ok());
   ASSERT_THAT(again.update.events, SizeIs(1));
-  EXPECT_EQ(again.update.events.begin()->event->seq(), 2u);
+  EXPECT_EQ(again.update.events.parts()[0].events[0].seq, 2u);
   EXPECT_THAT(again.update.opened_saves, IsEmpty());
 }
 
@@ -145,7 +147,54 @@ TEST_F(RunEventsTest, MetricIdsAreTheRunsOwn) {
   const auto taken = Take(state_, batch);
   ASSERT_TRUE(taken.status.ok()) << taken.status;
   ASSERT_THAT(taken.update.events, SizeIs(1));
-  EXPECT_THAT(taken.update.events.begin()->event->metric_ids(), ElementsAre(0u));
+  EXPECT_THAT(taken.update.events.parts()[0].events[0].metrics, ElementsAre(0u));
+}
+
+TEST_F(RunEventsTest, MetricIdsAreMappedWhateverTheEventBeforeHad) {
+  v1::EventBatch names = Batch({}, false);
+  for (const auto& [id, name] : {std::pair(9, "a"), std::pair(3, "b"), std::pair(5, "c")}) {
+    v1::MetricName& metric = *names.add_metrics();
+    metric.set_id(static_cast<uint32_t>(id));
+    metric.set_name(name);
+  }
+  ASSERT_TRUE(Take(state_, names).status.ok());
+  // Ids of values and of whole numbers, and what they become; nothing: refused.
+  struct Case {
+    std::vector<uint32_t> ids, integer_ids, mapped, mapped_integers;
+    bool refused = false;
+  };
+  uint64_t seq = 0;
+  for (const Case& c : std::vector<Case>{{{9, 3}, {}, {0, 1}, {}},
+                                         {{9, 3}, {}, {0, 1}, {}},
+                                         {{3, 9}, {}, {1, 0}, {}},
+                                         {{3}, {9}, {1}, {0}},
+                                         {{3}, {9}, {1}, {0}},
+                                         {{3}, {3}, {}, {}, true},
+                                         {{}, {}, {}, {}},
+                                         {{}, {3, 9}, {}, {1, 0}},
+                                         {{4}, {}, {}, {}, true},
+                                         {{9, 9}, {}, {}, {}, true},
+                                         {{}, {3, 9}, {}, {1, 0}},
+                                         {{9, 3, 5}, {}, {0, 1, 2}, {}}}) {
+    SCOPED_TRACE(seq);
+    v1::Event event;
+    event.set_seq(seq + 1);
+    event.set_kind(v1::Event::KIND_BATCH_END);
+    for (const uint32_t id : c.ids) event.add_metric_ids(id);
+    for (const uint32_t id : c.integer_ids) event.add_integer_metric_ids(id);
+    event.mutable_values()->Resize(event.metric_ids_size(), 0.5);
+    event.mutable_integers()->Resize(event.integer_metric_ids_size(), 5);
+    const auto taken = Take(state_, Batch({event}, false));
+    if (c.refused) {
+      EXPECT_EQ(ReasonOf(taken.status), v1::ERROR_REASON_EVENT_INVALID);
+      continue;
+    }
+    ASSERT_TRUE(taken.status.ok()) << taken.status;
+    const storage::EventNumbers numbers = taken.update.events.parts()[0].events[0];
+    EXPECT_THAT(numbers.metrics, ElementsAreArray(c.mapped));
+    EXPECT_THAT(numbers.integer_metrics, ElementsAreArray(c.mapped_integers));
+    ++seq;
+  }
 }
 
 TEST_F(RunEventsTest, NanAndInfinitiesAreTaken) {

@@ -89,8 +89,10 @@ absl::Status Trainer::Record(int count) {
   absl::Status status = Apply(*update);
   if (!status.ok()) return status;
   Note([&](ExpectedRun& run) {
-    for (const RecordedEvents::Row& row : update->events) {
-      run.events[row.event->seq()].first = Word::kGiven;
+    for (const RecordedEvents::Part& part : update->events.parts()) {
+      for (size_t i = 0; i < part.events.size(); ++i) {
+        run.events[part.events[i].seq].first = Word::kGiven;
+      }
     }
   });
   return status;
@@ -115,7 +117,7 @@ absl::Status Trainer::Decide(const SavePlan& plan) {
   if (!status.ok()) return status;
   Note([&](ExpectedRun& run) {
     run.saves[plan.id].decided = Word::kGiven;
-    run.events[update->events.begin()->event->seq()].first = Word::kGiven;
+    run.events[update->progress->durable_seqs(0)].first = Word::kGiven;
   });
   return status;
 }
