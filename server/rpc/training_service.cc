@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "server/rpc/event_batches.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/hello.h"
 #include "server/rpc/message_buffer.h"
@@ -21,11 +22,6 @@ namespace {
 
 // Answers kept for a trainer that does not read them; then no more events are read from it.
 constexpr size_t kMaxUnsent = 256;
-
-// A message of events has hundreds of parts: it is used again with the memory that it has. What it
-// may keep at most is the product of these two.
-constexpr int64_t kMaxKeptBytes = 32 << 10;
-constexpr int kMaxUses = 64;
 
 // Memory of `batch`, and of what is recorded of it, which takes about as much.
 int64_t MemoryOf(const v1::EventBatch& batch) {
@@ -88,12 +84,9 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   void OnReadDone(bool ok) override {
     if (!ok) return OnPeerGone();
-    if (events_ == nullptr) {
-      events_ = std::make_shared<v1::EventBatch>();
-      uses_ = 0;
-    }
     v1::TrainRequest request;
-    absl::Status parsed = ParseTrainRequest(received_, request, *events_);
+    std::shared_ptr<v1::EventBatch> events = batches_->Take();
+    absl::Status parsed = ParseTrainRequest(received_, request, *events);
     received_.Clear();
     if (!parsed.ok()) return Close(std::move(parsed));
     switch (request.message_case()) {
@@ -101,7 +94,7 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
         return OnHello(std::move(*request.mutable_hello()));
       case v1::TrainRequest::kEvents:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
-        return TakeEvents(std::exchange(events_, nullptr));
+        return TakeEvents(std::move(events));
       case v1::TrainRequest::kAbandon:
         if (run_ == nullptr) return Close(ProtocolViolation("the first message must be hello"));
         run_->Abandon(shared_from_this(), std::move(*request.mutable_abandon()));
@@ -184,14 +177,10 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     run_->Detach(shared_from_this());
   }
 
-  void TakeEvents(const std::shared_ptr<v1::EventBatch>& events) {
+  void TakeEvents(std::shared_ptr<v1::EventBatch> events) {
     const int64_t bytes = MemoryOf(*events);
-    run_->TakeEvents(shared_from_this(), events, bytes,
-                     [self = shared_from_this(), events, bytes](bool spent) {
-                       if (spent && bytes <= kMaxKeptBytes && ++self->uses_ < kMaxUses)
-                         self->events_ = events;
-                       self->Ready();
-                     });
+    run_->TakeEvents(shared_from_this(), std::move(events), bytes,
+                     [self = shared_from_this()] { self->Ready(); });
   }
 
   void OnHello(v1::Hello hello) {
@@ -223,12 +212,11 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   const ServerContext& context_;
   std::atomic<int>& streams_;
-  std::shared_ptr<TrainStream> self_;       // gRPC's hold; let go in OnDone
-  grpc::ByteBuffer received_;               // by the read that is under way, and its reaction
-  std::shared_ptr<v1::EventBatch> events_;  // reactions only; memory for the next ones
-  int uses_ = 0;                            // of events_
-  bool hello_seen_ = false;                 // reactions only
-  std::shared_ptr<RunActor> run_;           // set once, before the read that follows Hello
+  std::shared_ptr<TrainStream> self_;  // gRPC's hold; let go in OnDone
+  grpc::ByteBuffer received_;          // by the read that is under way, and its reaction
+  const std::shared_ptr<EventBatches> batches_ = std::make_shared<EventBatches>();
+  bool hello_seen_ = false;        // reactions only
+  std::shared_ptr<RunActor> run_;  // set once, before the read that follows Hello
 
   std::mutex mutex_;
   std::deque<v1::TrainResponse> unsent_;  // guarded by mutex_; front is being written

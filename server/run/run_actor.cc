@@ -267,7 +267,7 @@ void RunActor::GiveUpOpenSaves(uint64_t generation) {
 // ---- Events.
 
 void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
-                          std::shared_ptr<v1::EventBatch> batch, int64_t bytes, Ready ready) {
+                          std::shared_ptr<v1::EventBatch> batch, int64_t bytes, Task ready) {
   bytes = std::min(bytes, kMaxPendingEventBytes);
   const auto taking = std::make_shared<Taking>(std::move(session), std::move(batch));
   if (services_.event_budget.TryAcquire(bytes)) {
@@ -278,16 +278,14 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
     };
     // On this thread if possible: to wake another one takes longer than to decide. What has to wait
     // looks at names at once, lest the rest of it comes after the next batch.
-    const bool taken = strand_.TryRun(take(false));
-    const bool spent = taken && taking->intake.batch == nullptr;
-    if (!taken) strand_.Post(take(true));
-    return ready(spent);
+    if (!strand_.TryRun(take(false))) strand_.Post(take(true));
+    return ready();
   }
   services_.event_budget.Acquire(
       bytes, [self = shared_from_this(), bytes, taking, ready = std::move(ready)]() mutable {
         taking->grant.emplace(self->services_.event_budget, bytes);
         self->strand_.Post([self, taking] { self->TakeEventsNow(taking, /*may_look=*/true); });
-        ready(/*spent=*/false);
+        ready();
       });
 }
 

@@ -73,11 +73,10 @@ class RunActor : public std::enable_shared_from_this<RunActor> {
               std::shared_ptr<TrainerSession> session);
   // Takes events, whose memory the caller puts at `bytes`, once the budget of those that are not
   // durable has room for them; calls `ready` then: the next batch may come while these wait for
-  // their turn. Closes the session on bad ones. The batch is the actor's, or, if `ready` is told
-  // that it is `spent`, the caller's again. May send to the session before it returns.
-  using Ready = absl::AnyInvocable<void(bool spent)>;
+  // their turn. Closes the session on bad ones. The batch is the actor's, which lets it go as soon
+  // as its events are taken. May send to the session before it returns.
   void TakeEvents(std::shared_ptr<TrainerSession> session, std::shared_ptr<v1::EventBatch> batch,
-                  int64_t bytes, Ready ready);
+                  int64_t bytes, Task ready);
   void Abandon(std::shared_ptr<TrainerSession> session, v1::AbandonSave abandon);
   // Nothing more will come of the session. Closes it with OK once all that came has been answered.
   void Detach(std::shared_ptr<TrainerSession> session);

@@ -65,6 +65,23 @@ std::vector<size_t> InOrder(const std::vector<uint32_t>& metrics) {
   return order;
 }
 
+// `column` with whole numbers among its values, in the order of their events: itself, or `merged`.
+const MetricColumn& WithoutIntegers(const MetricColumn& column, MetricColumn* merged) {
+  if (column.integers.empty()) return column;
+  size_t value = 0;
+  size_t integer = 0;
+  while (value < column.places.size() || integer < column.integer_places.size()) {
+    const bool whole =
+        value == column.places.size() || (integer < column.integer_places.size() &&
+                                          column.integer_places[integer] < column.places[value]);
+    merged->places.push_back(whole ? column.integer_places[integer] : column.places[value]);
+    merged->values.push_back(whole ? static_cast<double>(column.integers[integer])
+                                   : column.values[value]);
+    ++(whole ? integer : value);
+  }
+  return *merged;
+}
+
 bool ReadEvents(BlockReader& reader, EventColumns* events) {
   for (auto* column :
        {&events->seqs, &events->kinds, &events->epochs, &events->batches, &events->times}) {
@@ -177,25 +194,41 @@ v1::Event EventColumns::Event(size_t place) const {
   return event;
 }
 
+Point EventColumns::PointAt(int64_t index, double value) const {
+  const auto place = static_cast<size_t>(index);
+  const bool epoch_end = kinds[place] == v1::Event::KIND_EPOCH_END;
+  return {static_cast<uint64_t>(seqs[place]), epochs[place], epoch_end ? -1 : batches[place],
+          times[place], value};
+}
+
 std::vector<Point> EventColumns::Points(const MetricColumn& column) const {
-  const auto point = [&](int64_t index, double value) {
-    const auto place = static_cast<size_t>(index);
-    const bool epoch_end = kinds[place] == v1::Event::KIND_EPOCH_END;
-    return Point{static_cast<uint64_t>(seqs[place]), epochs[place], epoch_end ? -1 : batches[place],
-                 times[place], value};
-  };
+  MetricColumn merged;
+  const MetricColumn& all = WithoutIntegers(column, &merged);
   std::vector<Point> points;
-  points.reserve(column.places.size() + column.integer_places.size());
-  for (size_t i = 0; i < column.places.size(); ++i) {
-    points.push_back(point(column.places[i], column.values[i]));
+  points.reserve(all.places.size());
+  for (size_t i = 0; i < all.places.size(); ++i) {
+    points.push_back(PointAt(all.places[i], all.values[i]));
   }
-  const auto middle = static_cast<std::ptrdiff_t>(points.size());
-  for (size_t i = 0; i < column.integer_places.size(); ++i) {
-    points.push_back(point(column.integer_places[i], static_cast<double>(column.integers[i])));
-  }
-  std::inplace_merge(points.begin(), points.begin() + middle, points.end(),
-                     [](const Point& a, const Point& b) { return a.seq < b.seq; });
   return points;
+}
+
+std::vector<Group> EventColumns::Summary(const MetricColumn& column) const {
+  MetricColumn merged;
+  const MetricColumn& all = WithoutIntegers(column, &merged);
+  std::vector<Group> groups;
+  for (size_t begin = 0; begin < all.values.size(); begin += kGroupPoints) {
+    const size_t end = std::min(begin + kGroupPoints, all.values.size());
+    size_t smallest = begin;
+    size_t largest = begin;
+    for (size_t i = begin + 1; i < end; ++i) {
+      if (IsSmaller(all.values[i], all.values[smallest])) smallest = i;
+      if (IsLarger(all.values[i], all.values[largest])) largest = i;
+    }
+    const auto point = [&](size_t i) { return PointAt(all.places[i], all.values[i]); };
+    groups.push_back(
+        {static_cast<int64_t>(end - begin), point(smallest), point(largest), point(end - 1)});
+  }
+  return groups;
 }
 
 // ---- Blocks
@@ -296,15 +329,6 @@ std::optional<std::vector<Group>> DecodeSummary(std::string_view block) {
     for (size_t i = 0; i < groups.size(); ++i) (groups[i].*member).value = values[i];
   }
   if (!reader->AtEnd()) return std::nullopt;
-  return groups;
-}
-
-std::vector<Group> Summarize(const std::vector<Point>& points) {
-  std::vector<Group> groups;
-  for (size_t i = 0; i < points.size(); ++i) {
-    if (i % kGroupPoints == 0) groups.emplace_back();
-    groups.back().Add(points[i]);
-  }
   return groups;
 }
 

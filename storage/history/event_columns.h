@@ -50,6 +50,8 @@ class EventColumns {
   v1::Event Event(size_t place) const;
   // The points of one column, by sequence number.
   std::vector<Point> Points(const MetricColumn& column) const;
+  // They in brief: one group for each kGroupPoints of them.
+  std::vector<Group> Summary(const MetricColumn& column) const;
   MetricColumn& Column(uint32_t metric);
 
   std::vector<int64_t> seqs;
@@ -61,6 +63,8 @@ class EventColumns {
   std::vector<MetricColumn> columns;  // of `metrics`
 
  private:
+  Point PointAt(int64_t place, double value) const;
+
   std::unordered_map<uint32_t, size_t> index_;  // metric id to place in `columns`
   size_t next_ = 0;                             // place of the metric that is likely to come next
 };
@@ -78,8 +82,5 @@ std::string EncodeValues(const MetricColumn& column);
 std::optional<MetricColumn> DecodeValues(std::string_view block, size_t events);
 std::string EncodeSummary(const std::vector<Group>& groups);
 std::optional<std::vector<Group>> DecodeSummary(std::string_view block);
-
-// One group for each kGroupPoints points.
-std::vector<Group> Summarize(const std::vector<Point>& points);
 
 }  // namespace ckpt::storage

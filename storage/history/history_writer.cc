@@ -108,7 +108,7 @@ void RankWriter::Seal(const EventColumns& segment) {
     };
     batch_.PutUnseen(Table::kHistory, key(HistoryRow::kValues), EncodeValues(column));
     batch_.PutUnseen(Table::kHistory, key(HistoryRow::kSummary),
-                     EncodeSummary(Summarize(segment.Points(column))));
+                     EncodeSummary(segment.Summary(column)));
   }
   state_.sealed_seq = static_cast<uint64_t>(segment.seqs.back());
 }

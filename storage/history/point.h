@@ -14,8 +14,16 @@ struct Point {
   double value = 0;
 };
 
-// Consecutive points in brief. NaN is neither the smallest nor the largest, unless there is nothing
-// else; of equals the first counts.
+// Whether `value` takes the place of the smallest (largest) value before it. NaN is neither, unless
+// there is nothing else; of equals the first counts.
+inline bool IsSmaller(double value, double smallest) {
+  return value < smallest || std::isnan(smallest);
+}
+inline bool IsLarger(double value, double largest) {
+  return value > largest || std::isnan(largest);
+}
+
+// Consecutive points in brief.
 struct Group {
   int64_t count = 0;
   Point smallest;
@@ -28,8 +36,8 @@ struct Group {
 
  private:
   void Add(const Point& low, const Point& high, const Point& last, int64_t points) {
-    if (count == 0 || low.value < smallest.value || std::isnan(smallest.value)) smallest = low;
-    if (count == 0 || high.value > largest.value || std::isnan(largest.value)) largest = high;
+    if (count == 0 || IsSmaller(low.value, smallest.value)) smallest = low;
+    if (count == 0 || IsLarger(high.value, largest.value)) largest = high;
     newest = last;
     count += points;
   }

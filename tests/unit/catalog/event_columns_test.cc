@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -159,9 +160,39 @@ TEST(EventColumns, RefuseWhatIsNoneOfThem) {
   EXPECT_FALSE(DecodeEvents(std::move(writer).Finish()).has_value());
 }
 
+// As if points had been added one by one, whatever is not a number, equal or a whole number.
+TEST(EventColumns, AreSummarisedAsPointsAre) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  std::mt19937 random(11);
+  for (const int count : {1, 2, 255, 256, 257, 1024}) {
+    EventColumns columns;
+    for (int seq = 1; seq <= count; ++seq) {
+      const uint32_t metric = 1;
+      const double value = random() % 3 == 0 ? kNan : static_cast<double>(random() % 5);
+      const int64_t integer = static_cast<int64_t>(random() % 5);
+      EventNumbers event = {.seq = static_cast<uint64_t>(seq), .epoch = seq / 7, .batch = seq};
+      if (random() % 2 == 0) {
+        event.metrics = {&metric, 1};
+        event.values = {&value, 1};
+      } else {
+        event.integer_metrics = {&metric, 1};
+        event.integers = {&integer, 1};
+      }
+      columns.Add(event);
+    }
+    const std::vector<Point> points = columns.Points(columns.columns[0]);
+    std::vector<Group> expected;
+    for (size_t i = 0; i < points.size(); ++i) {
+      if (i % kGroupPoints == 0) expected.emplace_back();
+      expected.back().Add(points[i]);
+    }
+    EXPECT_EQ(EncodeSummary(columns.Summary(columns.columns[0])), EncodeSummary(expected));
+  }
+}
+
 TEST(EventColumns, AreSummarised) {
   const EventColumns columns = ColumnsOf(MakeEvents(600));
-  const auto groups = Summarize(columns.Points(columns.columns[0]));
+  const auto groups = columns.Summary(columns.columns[0]);
   ASSERT_THAT(groups, SizeIs(3));
   EXPECT_EQ(groups[0].count, 256);
   EXPECT_EQ(groups[2].count, 600 - 512);

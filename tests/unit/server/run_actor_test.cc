@@ -133,7 +133,7 @@ class RunActorTest : public testing::Test {
             const std::string& metric = "loss") {
     auto batch = std::make_shared<v1::EventBatch>(Batch({std::move(event)}));
     batch->mutable_metrics(0)->set_name(metric);
-    actor_->TakeEvents(session, std::move(batch), kBatchBytes, [](bool) {});
+    actor_->TakeEvents(session, std::move(batch), kBatchBytes, [] {});
   }
   // Writes a part of a save.
   void WritePart(const std::string& id, const std::string& part = "weights", int part_count = 1) {
@@ -263,36 +263,16 @@ TEST_F(RunActorTest, ASlowDiskHoldsTheTrainerBack) {
   auto next = std::make_shared<v1::EventBatch>(Batch({event}));
   auto [read_next, first] = Awaitable<bool>();
   actor_->TakeEvents(session, std::move(batch), kMaxPendingEventBytes,
-                     [read_next = read_next](bool /*spent*/) { read_next(true); });
+                     [read_next = read_next] { read_next(true); });
   EXPECT_TRUE(first.get());
   auto [read_on, ready] = Awaitable<bool>();
-  actor_->TakeEvents(session, std::move(next), kBatchBytes,
-                     [read_on = read_on](bool /*spent*/) { read_on(true); });
+  actor_->TakeEvents(session, std::move(next), kBatchBytes, [read_on = read_on] { read_on(true); });
   auto [done, refused] = Awaitable<absl::Status>();
   actor_->DeleteRun(done);  // its answer comes after the events have been looked at
   EXPECT_EQ(ReasonOf(refused.get()), v1::ERROR_REASON_RUN_IN_USE);
   EXPECT_EQ(ready.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   disk.set_value();
   EXPECT_TRUE(ready.get());
-}
-
-TEST_F(RunActorTest, ABatchThatIsTakenAtOnceIsTheCallersAgain) {
-  const auto session = Connect();
-  // Whether the batch came back.
-  const auto tell = [&](v1::Event event) {
-    auto batch = std::make_shared<v1::EventBatch>(Batch({std::move(event)}));
-    bool spent = false;
-    actor_->TakeEvents(session, batch, kBatchBytes, [&](bool is_spent) { spent = is_spent; });
-    EXPECT_TRUE(!spent || batch.use_count() == 1);
-    return spent;
-  };
-  EXPECT_FALSE(tell(EpochEnd(1, 0, 0.5))) << "its decision waits for a look at names";
-  EXPECT_EQ(session->NextDecision().saves_size(), 1);
-  v1::Event event = EpochEnd(2, 1, 0.4);
-  event.set_kind(v1::Event::KIND_BATCH_END);
-  while (event.seq() < 10'000 && !tell(event))
-    event.set_seq(event.seq() + 1);  // others are at work
-  EXPECT_LT(event.seq(), 10'000u);
 }
 
 // A batch that stops for a look at names goes on before the next one, whether it came to a run that

@@ -1,0 +1,38 @@
+#include "server/rpc/event_batches.h"
+
+#include <utility>
+
+namespace ckpt::server {
+namespace {
+
+constexpr int kMaxKeptEvents = 256;
+constexpr size_t kMaxKeptBytes = 64 << 10;
+// To add a batch's memory up takes time. Each event keeps room for the most metrics that it ever
+// had; what that makes in the end is looked at once in so many uses.
+constexpr int kUsesUnseen = 64;
+
+}  // namespace
+
+std::shared_ptr<v1::EventBatch> EventBatches::Take() {
+  std::unique_ptr<Batch> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    batch = std::move(kept_);
+  }
+  if (batch == nullptr) batch = std::make_unique<Batch>();
+  const std::shared_ptr<Batch> shared(batch.release(), [weak = weak_from_this()](Batch* used) {
+    std::unique_ptr<Batch> owned(used);
+    if (const auto batches = weak.lock()) batches->Keep(std::move(owned));
+  });
+  return {shared, &shared->events};
+}
+
+void EventBatches::Keep(std::unique_ptr<Batch> batch) {
+  if (batch->events.events_size() > kMaxKeptEvents) return;
+  const bool look = ++batch->uses % kUsesUnseen == 0;
+  if (look && batch->events.SpaceUsedLong() > kMaxKeptBytes) return;
+  const std::lock_guard lock(mutex_);
+  if (kept_ == nullptr) kept_ = std::move(batch);
+}
+
+}  // namespace ckpt::server

@@ -1,0 +1,30 @@
+// Memory for the events of a trainer's messages.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "ckpt/v1/training_service.pb.h"
+
+namespace ckpt::server {
+
+// A message of events has hundreds of parts: it is made once and used again. Thread-safe. To be
+// made as a shared pointer.
+class EventBatches : public std::enable_shared_from_this<EventBatches> {
+ public:
+  // A batch with anything in it. When it is let go, on whatever thread, it is kept for the next
+  // call unless one is kept already, or it is large.
+  std::shared_ptr<v1::EventBatch> Take();
+
+ private:
+  struct Batch {
+    v1::EventBatch events;
+    int uses = 0;
+  };
+  void Keep(std::unique_ptr<Batch> batch);
+
+  std::mutex mutex_;
+  std::unique_ptr<Batch> kept_;  // guarded by mutex_
+};
+
+}  // namespace ckpt::server

@@ -1,0 +1,52 @@
+#include "server/rpc/event_batches.h"
+
+#include <gtest/gtest.h>
+
+namespace ckpt::server {
+namespace {
+
+class EventBatchesTest : public testing::Test {
+ protected:
+  const std::shared_ptr<EventBatches> batches_ = std::make_shared<EventBatches>();
+};
+
+TEST_F(EventBatchesTest, ABatchIsUsedAgain) {
+  const v1::EventBatch* const first = batches_->Take().get();
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(batches_->Take().get(), first);
+}
+
+TEST_F(EventBatchesTest, ABatchBelongsToOneAtATime) {
+  const auto one = batches_->Take();
+  const auto other = batches_->Take();
+  EXPECT_NE(one, other);
+  EXPECT_NE(one.get(), batches_->Take().get());
+}
+
+TEST_F(EventBatchesTest, OneOfManyEventsIsNotKept) {
+  auto batch = batches_->Take();
+  batch->add_metrics();
+  for (int i = 0; i < 257; ++i) batch->add_events();
+  batch.reset();
+  EXPECT_EQ(batches_->Take()->metrics_size(), 0);
+}
+
+TEST_F(EventBatchesTest, OneThatHasGrownIsNotKeptForLong) {
+  int kept = 0;
+  for (; kept < 1000; ++kept) {
+    const auto batch = batches_->Take();
+    if (kept > 0 && batch->events_size() == 0) break;  // another one
+    while (batch->events_size() < 2) batch->add_events();
+    batch->mutable_events(0)->mutable_values()->Reserve(100'000);
+  }
+  EXPECT_EQ(kept, 64);
+}
+
+TEST_F(EventBatchesTest, ABatchOutlivesThem) {
+  auto batches = std::make_shared<EventBatches>();
+  const auto batch = batches->Take();
+  batches.reset();
+  batch->add_events();
+}
+
+}  // namespace
+}  // namespace ckpt::server
