@@ -119,7 +119,7 @@ absl::Status CheckLimits(v1::LimitsConfig* limits) {
       CheckLimit("io_threads", limits->io_threads(), 4, 1, 64, limits, &L::set_io_threads));
   status.Update(CheckLimit("upload_memory_mib", limits->upload_memory_mib(), 32, 2, 65536, limits,
                            &L::set_upload_memory_mib));
-  status.Update(CheckLimit("max_chunk_kib", limits->max_chunk_kib(), 1024, 64, 3072, limits,
+  status.Update(CheckLimit("max_chunk_kib", limits->max_chunk_kib(), 512, 64, 3072, limits,
                            &L::set_max_chunk_kib));
   status.Update(CheckLimit("max_part_gib", limits->max_part_gib(), 1024, 1, 1 << 20, limits,
                            &L::set_max_part_gib));

@@ -24,7 +24,7 @@ namespace ckpt::server {
 namespace {
 
 constexpr int kExitError = 1;
-// Chunks of 1 MiB come and go all the time. Less than this is not given back to the kernel, which
+// Chunks of 512 KiB come and go all the time. Less than this is not given back to the kernel, which
 // would have to clear it anew for the next one.
 constexpr int kKeptMemory = 16 << 20;
 

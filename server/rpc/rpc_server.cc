@@ -173,8 +173,8 @@ void RpcServerImpl::SetServing(bool serving) {
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcOptions& options,
                                                             const ServerContext& context) {
   auto server = std::make_unique<RpcServerImpl>(context);
-  if (absl::Status status = server->Listen(options, context.upload_budget.bytes()); !status.ok())
-    return status;
+  absl::Status status = server->Listen(options, context.upload_budget.bytes());
+  if (!status.ok()) return status;
   return server;
 }
 

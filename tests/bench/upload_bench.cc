@@ -12,7 +12,7 @@
 namespace ckpt::bench {
 namespace {
 
-constexpr int64_t kChunkBytes = 1 << 20;
+constexpr int64_t kChunkBytes = 512 << 10;  // as the daemon wants them
 
 void StreamToNoop(v1::WeightService::Stub& stub, std::string_view weights) {
   grpc::ClientContext context;

@@ -218,15 +218,20 @@ class Late(unittest.TestCase):
 
 class Retries(unittest.TestCase):
     def test_what_is_tried_again(self) -> None:
-        for code, reason, transient in (
-            ("UNAVAILABLE", "DRAINING", True),
-            ("INTERNAL", "", True),
-            ("INTERNAL", "INTERNAL", False),
-            ("ABORTED", "UPLOAD_BUSY", True),
-            ("ABORTED", "WRITER_FENCED", False),
-            ("RESOURCE_EXHAUSTED", "DISK_FULL", False),
+        reset = "Received RST_STREAM with error code 11"
+        for code, message, reason, transient in (
+            ("UNAVAILABLE", "", "DRAINING", True),
+            ("INTERNAL", "", "", True),
+            ("INTERNAL", "", "INTERNAL", False),
+            ("ABORTED", "", "UPLOAD_BUSY", True),
+            ("ABORTED", "", "WRITER_FENCED", False),
+            ("RESOURCE_EXHAUSTED", "", "DISK_FULL", False),
+            ("RESOURCE_EXHAUSTED", "too large", "", False),
+            ("RESOURCE_EXHAUSTED", reset, "", True),
+            ("RESOURCE_EXHAUSTED", reset, "LIMIT_EXCEEDED", False),
         ):
-            self.assertEqual(is_transient(make_error(code, "", reason=reason)), transient, reason)
+            error = make_error(code, message, reason=reason)
+            self.assertEqual(is_transient(error), transient, error)
 
     def test_damage_is_sent_three_times_and_no_more(self) -> None:
         retry = Retry(patience=100)

@@ -30,7 +30,7 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_THAT(config->listen(), ElementsAre("127.0.0.1:7070"));
   EXPECT_EQ(config->http(), "127.0.0.1:7071");
   EXPECT_EQ(config->limits().io_threads(), 4);
-  EXPECT_EQ(config->limits().max_chunk_kib(), 1024);
+  EXPECT_EQ(config->limits().max_chunk_kib(), 512);
   EXPECT_EQ(config->limits().free_space_reserve_mib(), 256);
   EXPECT_EQ(config->limits().keepalive_seconds(), 30);
   EXPECT_EQ(config->limits().upload_idle_seconds(), 60);

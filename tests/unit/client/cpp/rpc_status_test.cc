@@ -75,6 +75,7 @@ TEST(IsTransientTest, Table) {
       {RunNotFound("run"), false},
       {EventInvalid(3, "no epoch"), false},
       {absl::ResourceExhaustedError("too large"), false},
+      {absl::ResourceExhaustedError("Received RST_STREAM with error code 11"), true},
       {absl::OkStatus(), false},
   };
   for (const auto& [status, transient] : table) EXPECT_EQ(IsTransient(status), transient) << status;
