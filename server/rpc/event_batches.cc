@@ -13,13 +13,14 @@ constexpr int kUsesUnseen = 64;
 
 }  // namespace
 
-std::shared_ptr<v1::EventBatch> EventBatches::Take() {
+std::shared_ptr<v1::EventBatch> EventBatches::Take(size_t message_bytes) {
   std::unique_ptr<Batch> batch;
   {
     const std::lock_guard lock(mutex_);
     batch = std::move(kept_);
   }
   if (batch == nullptr) batch = std::make_unique<Batch>();
+  batch->message_bytes = message_bytes;
   const std::shared_ptr<Batch> shared(batch.release(), [weak = weak_from_this()](Batch* used) {
     std::unique_ptr<Batch> owned(used);
     if (const auto batches = weak.lock()) batches->Keep(std::move(owned));
@@ -28,6 +29,7 @@ std::shared_ptr<v1::EventBatch> EventBatches::Take() {
 }
 
 void EventBatches::Keep(std::unique_ptr<Batch> batch) {
+  if (batch->message_bytes > kMaxKeptBytes) return;
   if (batch->events.events_size() > kMaxKeptEvents) return;
   const bool look = ++batch->uses % kUsesUnseen == 0;
   if (look && batch->events.SpaceUsedLong() > kMaxKeptBytes) return;

@@ -1,6 +1,7 @@
 // Memory for the events of a trainer's messages.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 
@@ -12,13 +13,15 @@ namespace ckpt::server {
 // made as a shared pointer.
 class EventBatches : public std::enable_shared_from_this<EventBatches> {
  public:
-  // A batch with anything in it. When it is let go, on whatever thread, it is kept for the next
-  // call unless one is kept already, or it is large.
-  std::shared_ptr<v1::EventBatch> Take();
+  // A batch for a message of `message_bytes`; what is in it is left from before. When it is let go,
+  // on whatever thread, it is kept for the next call unless one is kept already, the message was
+  // over 64 KiB or had more than 256 events, or the batch has come to hold more than 64 KiB.
+  std::shared_ptr<v1::EventBatch> Take(size_t message_bytes);
 
  private:
   struct Batch {
     v1::EventBatch events;
+    size_t message_bytes = 0;  // of the newest
     int uses = 0;
   };
   void Keep(std::unique_ptr<Batch> batch);

@@ -28,7 +28,8 @@ namespace {
 constexpr std::string_view kUnix = "unix:";
 constexpr int kMaxMessageBytes = 4 << 20;
 // What gRPC may hold of what has come, besides the uploads' own budget. Where all keep to their
-// windows, little of it is used; two hundred uploads that ignore them fill it, and a few may end.
+// windows, little of it is used; two hundred uploads that ignore them fill it, and a few calls may
+// end, a trainer's perhaps: it comes again, as IsTransient of the client says.
 constexpr int64_t kReceiveBytes = int64_t{512} << 20;
 constexpr std::chrono::milliseconds kMaxKeepaliveTimeout(20'000);
 constexpr int kMinPingIntervalMs = 10'000;

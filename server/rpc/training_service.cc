@@ -23,19 +23,21 @@ namespace {
 // Answers kept for a trainer that does not read them; then no more events are read from it.
 constexpr size_t kMaxUnsent = 256;
 
-// Memory of `batch`, and of what is recorded of it, which takes about as much.
+// Memory of what waits until the events of `batch` are durable, about.
 int64_t MemoryOf(const v1::EventBatch& batch) {
+  constexpr size_t kBatchBytes = 2048;  // the run's progress, and whom to tell
+  constexpr size_t kEventBytes = 64;
   constexpr size_t kMetricBytes = sizeof(uint32_t) + sizeof(double);
-  size_t bytes = 0;
+  size_t bytes = kBatchBytes;
   for (const v1::MetricName& metric : batch.metrics()) {
     bytes += sizeof metric + metric.name().size();
   }
   for (const v1::Event& event : batch.events()) {
     const int metrics = event.metric_ids_size() + event.integer_metric_ids_size();
     bytes +=
-        sizeof event + event.staged_upload().size() + static_cast<size_t>(metrics) * kMetricBytes;
+        kEventBytes + event.staged_upload().size() + static_cast<size_t>(metrics) * kMetricBytes;
   }
-  return static_cast<int64_t>(2 * bytes);
+  return static_cast<int64_t>(bytes);
 }
 
 // Reactions and the run's actor meet here. The mutex guards the stream's state, and every operation
@@ -85,7 +87,7 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void OnReadDone(bool ok) override {
     if (!ok) return OnPeerGone();
     v1::TrainRequest request;
-    std::shared_ptr<v1::EventBatch> events = batches_->Take();
+    std::shared_ptr<v1::EventBatch> events = batches_->Take(received_.Length());
     absl::Status parsed = ParseTrainRequest(received_, request, *events);
     received_.Clear();
     if (!parsed.ok()) return Close(std::move(parsed));

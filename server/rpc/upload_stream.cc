@@ -1,7 +1,6 @@
 #include "server/rpc/upload_stream.h"
 
 #include <fmt/format.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/message_buffer.h"
 #include "storage/base/digest.h"
 #include "storage/base/errors.h"
 
@@ -79,6 +79,10 @@ void UploadStream::OnWriteDone(bool ok) {
   });
 }
 
+void UploadStream::OnCancel() {
+  Post([this] { Close(absl::CancelledError("the uploader has gone")); });
+}
+
 void UploadStream::OnDone() {
   Post([this] {
     ended_ = true;
@@ -137,7 +141,10 @@ void UploadStream::ReadNext(int present) {
 void UploadStream::Arrived(bool ok) {
   reading_ = false;
   ++moves_;
-  if (closing_) return GiveBack(window_.Close());
+  if (closing_) {
+    request_.Clear();
+    return GiveBack(window_.Close());
+  }
   if (!ok) {
     return Close(ProtocolViolation("the stream ended without finish; what came can be resumed"));
   }
@@ -315,12 +322,7 @@ void UploadStream::TellProgress() {
 
 void UploadStream::Respond(const v1::UploadResponse& response) {
   if (closing_) return;
-  grpc::ByteBuffer buffer;
-  bool owned = false;
-  const grpc::Status serialized =
-      grpc::SerializationTraits<v1::UploadResponse>::Serialize(response, &buffer, &owned);
-  if (!serialized.ok()) return Close(absl::InternalError(serialized.error_message()));
-  unsent_.push_back(std::move(buffer));
+  unsent_.push_back(ToBuffer(response));
   WriteNext();
 }
 

@@ -21,7 +21,8 @@ namespace ckpt::server {
 // first grant and takes some ahead while there are plenty; it tells the sender to send as much as
 // it holds. That bounds the memory of all uploads together and slows senders down to what the disk
 // takes. Two messages take turns: while one is hashed and written, the next arrives. There are
-// never more of them than grants, whether the sender keeps to its window or not.
+// never more of them than grants, whether the sender keeps to its window or not; one that sends
+// larger chunks than it may has the first of them refused when it is there, 4 MiB at most.
 class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                            public std::enable_shared_from_this<UploadStream> {
  public:
@@ -30,6 +31,7 @@ class UploadStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
+  void OnCancel() override;
   void OnDone() override;
 
  private:

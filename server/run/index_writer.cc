@@ -72,6 +72,13 @@ void IndexWriter::SubmitDeleteRun(std::string run, Done done) {
   Enqueue({DeleteRun{std::move(run)}, std::move(done), nullptr}, Urgency::kAtOnce);
 }
 
+void IndexWriter::WriteSoon() {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return;
+  urgent_ = true;
+  Schedule();
+}
+
 void IndexWriter::Hurry() {
   const std::lock_guard lock(mutex_);
   hurried_ = true;

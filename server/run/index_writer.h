@@ -47,6 +47,8 @@ class IndexWriter {
   // The same for an update that is not urgent: it is written with the next one of the others, or
   // when many have gathered, at the latest kLinger after whatever is being written now.
   void SubmitLater(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
+  // What has gathered is written without waiting for more.
+  void WriteSoon();
   // From now on nothing waits for others. To be called before the executors are stopped: what
   // lingers then is never written, nor its `done` called.
   void Hurry();

@@ -287,6 +287,7 @@ void RunActor::TakeEvents(std::shared_ptr<TrainerSession> session,
         self->strand_.Post([self, taking] { self->TakeEventsNow(taking, /*may_look=*/true); });
         ready();
       });
+  services_.index.WriteSoon();  // it has what the budget waits for
 }
 
 void RunActor::TakeEventsNow(const std::shared_ptr<Taking>& taking, bool may_look) {

@@ -70,14 +70,12 @@ RunState::Taken RunState::Take(Intake& intake, std::optional<policy::NameCheck> 
     }
     if (!std::exchange(intake.mapped, true)) taken.status = Admit(event);
     if (!taken.status.ok()) break;
-    if (TakeQuiet(event, taken)) {
-      intake.mapped = false;
-      continue;
+    if (!TakeQuiet(event, taken)) {
+      std::optional<v1::Decision> decision = Decide(event, name_check);
+      taken.name_check_wanted = !decision.has_value();
+      if (taken.name_check_wanted) break;
+      TakeDecided(event, *std::move(decision), now_unix_nanos, taken);
     }
-    std::optional<v1::Decision> decision = Decide(event, name_check);
-    taken.name_check_wanted = !decision.has_value();
-    if (taken.name_check_wanted) break;
-    TakeDecided(event, *std::move(decision), now_unix_nanos, taken);
     intake.mapped = false;
   }
   if (!taken.update.events.empty()) {

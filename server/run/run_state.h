@@ -138,6 +138,7 @@ class RunState {
   absl::Status Intern(const v1::MetricName& metric, std::vector<v1::MetricName>& added);
   absl::Status CheckEvent(const v1::Event& event) const;
   absl::Status MapMetrics(v1::Event& event);
+  // False, and nothing has changed, if the event's ids are not those of the newest event.
   bool MapAsNewest(v1::Event& event) const;
   policy::Logs LogsOf(const v1::Event& event) const;
   absl::Status Begin(const v1::EventBatch& batch, Taken& taken);

@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace ckpt::storage {
+namespace {
+
+constexpr size_t kSmallPart = 16;  // events that are copied rather than kept as a list of their own
+
+}  // namespace
 
 PackedEvents& RecordedEvents::LastOf(int rank) {
   if (parts_.empty() || parts_.back().rank != rank) parts_.push_back({rank, {}});
@@ -20,7 +25,14 @@ void RecordedEvents::Add(EventRow row) {
 }
 
 void RecordedEvents::Append(RecordedEvents later) {
-  std::ranges::move(later.parts_, std::back_inserter(parts_));
+  for (Part& part : later.parts_) {
+    if (part.events.size() > kSmallPart) {
+      parts_.push_back(std::move(part));
+      continue;
+    }
+    PackedEvents& last = LastOf(part.rank);
+    for (size_t i = 0; i < part.events.size(); ++i) last.Add(part.events[i]);
+  }
   std::ranges::move(later.whole_, std::back_inserter(whole_));
 }
 

@@ -42,12 +42,12 @@ TEST_F(DownloadsTest, ThoseThatNobodyReadsHoldABlockEach) {
   const auto decision = trainer.Epoch(1, 0, 0.5);
   ASSERT_TRUE(decision && decision->saves_size() == 1);
   const std::string save = decision->saves(0).name();
-  const std::string chunk(kMib, 'c');
+  const std::string chunk(kMib / 2, 'c');
   std::string content;
   wire::Upload upload(Connect());
   ASSERT_TRUE(upload.Start(wire::ForSave(save)));
-  for (int64_t i = 0; i < 8 * kBlockMib; ++i) {
-    ASSERT_TRUE(upload.Chunk(i * kMib, chunk));
+  for (int64_t i = 0; i < 16 * kBlockMib; ++i) {
+    ASSERT_TRUE(upload.Chunk(i * kMib / 2, chunk));
     content += chunk;
   }
   ASSERT_TRUE(upload.FinishWith(content));

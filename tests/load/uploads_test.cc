@@ -19,7 +19,8 @@ class UploadsTest : public LoadTest {
   // Ends by the time the daemon has been started.
   static std::string WriteConfig() {
     static const integration::ScratchFolder& folder = *new integration::ScratchFolder();
-    std::ofstream(folder / "ckptd.yaml") << "limits: {upload_memory_mib: " << kBudgetMib << "}\n";
+    std::ofstream(folder / "ckptd.yaml")
+        << "limits: {max_chunk_kib: 1024, upload_memory_mib: " << kBudgetMib << "}\n";
     return folder / "ckptd.yaml";
   }
 

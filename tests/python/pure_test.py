@@ -226,7 +226,7 @@ class Retries(unittest.TestCase):
             ("ABORTED", "", "UPLOAD_BUSY", True),
             ("ABORTED", "", "WRITER_FENCED", False),
             ("RESOURCE_EXHAUSTED", "", "DISK_FULL", False),
-            ("RESOURCE_EXHAUSTED", "too large", "", False),
+            ("RESOURCE_EXHAUSTED", "Received message larger than max (5 vs. 4)", "", False),
             ("RESOURCE_EXHAUSTED", reset, "", True),
             ("RESOURCE_EXHAUSTED", reset, "LIMIT_EXCEEDED", False),
         ):

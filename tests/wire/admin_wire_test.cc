@@ -177,8 +177,8 @@ TEST_F(AdminWireTest, OneVerificationAtATime) {
   const std::string content(3 << 20, 'x');
   Upload upload(Channel());
   ASSERT_TRUE(upload.Start(ForSave("runs/r/checkpoints/3")));
-  for (int64_t offset = 0; offset < 3 << 20; offset += 1 << 20) {
-    ASSERT_TRUE(upload.Chunk(offset, content.substr(static_cast<size_t>(offset), 1 << 20)));
+  for (int64_t offset = 0; offset < 3 << 20; offset += 1 << 19) {
+    ASSERT_TRUE(upload.Chunk(offset, content.substr(static_cast<size_t>(offset), 1 << 19)));
   }
   ASSERT_TRUE(upload.FinishWith(content));
   grpc::ClientContext context;

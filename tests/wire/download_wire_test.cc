@@ -70,8 +70,8 @@ class DownloadWireTest : public WireTest {
     ASSERT_EQ(decision->saves(0).name(), kSave);
     Upload upload(Channel());
     ASSERT_EQ(upload.Start(ForSave(kSave)), 0);
-    for (size_t at = 0; at < content.size(); at += 1 << 20) {
-      ASSERT_TRUE(upload.Chunk(static_cast<int64_t>(at), content.substr(at, 1 << 20)));
+    for (size_t at = 0; at < content.size(); at += 1 << 19) {
+      ASSERT_TRUE(upload.Chunk(static_cast<int64_t>(at), content.substr(at, 1 << 19)));
     }
     ASSERT_TRUE(upload.FinishWith(content));
     ASSERT_TRUE(trainer.Finish().ok());

@@ -68,8 +68,8 @@ class LocalWireTest : public WireTest {
   void UploadInChunks(const std::string& save, const std::string& content) {
     Upload upload(Channel());
     ASSERT_EQ(upload.Start(ForSave(save)), 0);
-    for (size_t at = 0; at < content.size(); at += 1 << 20) {
-      upload.Chunk(static_cast<int64_t>(at), content.substr(at, 1 << 20));
+    for (size_t at = 0; at < content.size(); at += 1 << 19) {
+      upload.Chunk(static_cast<int64_t>(at), content.substr(at, 1 << 19));
     }
     ASSERT_TRUE(upload.FinishWith(content));
   }

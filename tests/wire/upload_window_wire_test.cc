@@ -14,7 +14,7 @@ constexpr int64_t kMib = 1 << 20;
 class UploadWindowWireTest : public testing::Test {
  protected:
   void StartDaemon(const std::string& limits) {
-    std::ofstream(folder_ / "ckptd.yaml") << "limits: {" << limits << "}\n";
+    std::ofstream(folder_ / "ckptd.yaml") << "limits: {max_chunk_kib: 1024, " << limits << "}\n";
     ASSERT_TRUE(daemon_.Start()) << daemon_.log();
     trainer_.emplace(Channel());
     ASSERT_TRUE(trainer_->Hello());

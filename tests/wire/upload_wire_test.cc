@@ -120,7 +120,7 @@ TEST_F(UploadWireTest, WrongChunksAreRefusedAndTheRestCanBeResumed) {
   {
     Upload upload(Channel());
     ASSERT_EQ(upload.Start(ForSave(save)), 0);
-    upload.Chunk(0, std::string((1 << 20) + 1, 'x'));
+    upload.Chunk(0, std::string((1 << 19) + 1, 'x'));
     EXPECT_EQ(ReasonOf(upload.Status()), "LIMIT_EXCEEDED");
   }
   EXPECT_TRUE(UploadAll(save, "fine").ok());
@@ -239,7 +239,7 @@ TEST_F(UploadWireTest, GoesOnAfterTheDaemonWasKilled) {
   {
     Upload upload(Channel());
     ASSERT_EQ(upload.Start(ForSave(save)), 0);
-    upload.Chunk(0, content.substr(0, 1 << 20));
+    upload.Chunk(0, content.substr(0, 1 << 19));
     upload.Cancel();
   }
   daemon_.Kill();
@@ -247,9 +247,9 @@ TEST_F(UploadWireTest, GoesOnAfterTheDaemonWasKilled) {
   Upload upload(Channel());
   const auto offset = upload.Start(ForSave(save));
   ASSERT_TRUE(offset);
-  EXPECT_LE(*offset, 1 << 20);
-  for (int64_t at = *offset; at < 3 << 20; at += 1 << 20) {
-    upload.Chunk(at, content.substr(static_cast<size_t>(at), 1 << 20));
+  EXPECT_LE(*offset, 1 << 19);
+  for (int64_t at = *offset; at < 3 << 20; at += 1 << 19) {
+    upload.Chunk(at, content.substr(static_cast<size_t>(at), 1 << 19));
   }
   ASSERT_TRUE(upload.FinishWith(content));
   EXPECT_EQ(Download(save), content);

@@ -77,10 +77,10 @@ bool IsTransient(const absl::Status& status) {
       // Broken transports look like this; the daemon's own errors carry a reason.
       return reason == v1::ERROR_REASON_UNSPECIFIED;
     case absl::StatusCode::kResourceExhausted:
-      // gRPC in the daemon has ended calls to have memory again. It also refuses messages that are
-      // too large, which stay so.
+      // gRPC in the daemon has ended calls to have memory again. It also refuses messages "larger
+      // than max", which stay so.
       return reason == v1::ERROR_REASON_UNSPECIFIED &&
-             status.message().find("RST_STREAM") != std::string_view::npos;
+             status.message().find("larger than max") == std::string_view::npos;
     default:
       return reason == v1::ERROR_REASON_UPLOAD_BUSY;
   }

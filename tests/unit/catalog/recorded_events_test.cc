@@ -1,6 +1,6 @@
 #include "storage/history/recorded_events.h"
 
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -88,6 +88,22 @@ TEST(RecordedEventsTest, PutsLaterOnesBehind) {
   EXPECT_THAT(Whole(events), ElementsAre(1));
   EXPECT_THAT(Listed(later), ElementsAre(Pair(0, 2), Pair(1, 1))) << "a copy was moved";
   EXPECT_THAT(Whole(RecordedEvents()), IsEmpty());
+}
+
+TEST(RecordedEventsTest, PutsListsOfEveryLengthBehind) {
+  RecordedEvents events;
+  std::vector<std::pair<int, uint64_t>> expected;
+  uint64_t seq = 0;
+  for (const int length : {1, 2, 100, 3, 16, 17, 1}) {
+    RecordedEvents later;
+    for (int i = 0; i < length; ++i) {
+      later.Add(0, MakeEvent(++seq));
+      expected.emplace_back(0, seq);
+    }
+    events.Append(std::move(later));
+  }
+  EXPECT_EQ(events.size(), seq);
+  EXPECT_EQ(Listed(events), expected);
 }
 
 }  // namespace

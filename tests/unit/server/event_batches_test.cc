@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace ckpt::server {
 namespace {
 
@@ -11,29 +13,38 @@ class EventBatchesTest : public testing::Test {
 };
 
 TEST_F(EventBatchesTest, ABatchIsUsedAgain) {
-  const v1::EventBatch* const first = batches_->Take().get();
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(batches_->Take().get(), first);
+  const v1::EventBatch* const first = batches_->Take(100).get();
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(batches_->Take(100).get(), first);
 }
 
 TEST_F(EventBatchesTest, ABatchBelongsToOneAtATime) {
-  const auto one = batches_->Take();
-  const auto other = batches_->Take();
+  const auto one = batches_->Take(100);
+  const auto other = batches_->Take(100);
   EXPECT_NE(one, other);
-  EXPECT_NE(one.get(), batches_->Take().get());
+  EXPECT_NE(one.get(), batches_->Take(100).get());
 }
 
 TEST_F(EventBatchesTest, OneOfManyEventsIsNotKept) {
-  auto batch = batches_->Take();
+  auto batch = batches_->Take(100);
   batch->add_metrics();
   for (int i = 0; i < 257; ++i) batch->add_events();
   batch.reset();
-  EXPECT_EQ(batches_->Take()->metrics_size(), 0);
+  EXPECT_EQ(batches_->Take(100)->metrics_size(), 0);
+}
+
+TEST_F(EventBatchesTest, OneOfALargeMessageIsNotKept) {
+  for (const auto& [bytes, kept] : {std::pair(64 << 10, 1), std::pair((64 << 10) + 1, 0)}) {
+    batches_->Take(static_cast<size_t>(bytes))->add_metrics();
+    const auto next = batches_->Take(100);
+    EXPECT_EQ(next->metrics_size(), kept) << bytes;
+    next->Clear();
+  }
 }
 
 TEST_F(EventBatchesTest, OneThatHasGrownIsNotKeptForLong) {
   int kept = 0;
   for (; kept < 1000; ++kept) {
-    const auto batch = batches_->Take();
+    const auto batch = batches_->Take(100);
     if (kept > 0 && batch->events_size() == 0) break;  // another one
     while (batch->events_size() < 2) batch->add_events();
     batch->mutable_events(0)->mutable_values()->Reserve(100'000);
@@ -43,7 +54,7 @@ TEST_F(EventBatchesTest, OneThatHasGrownIsNotKeptForLong) {
 
 TEST_F(EventBatchesTest, ABatchOutlivesThem) {
   auto batches = std::make_shared<EventBatches>();
-  const auto batch = batches->Take();
+  const auto batch = batches->Take(100);
   batches.reset();
   batch->add_events();
 }

@@ -74,7 +74,7 @@ TEST(IsTransientTest, Table) {
       {absl::AbortedError("what?"), false},
       {RunNotFound("run"), false},
       {EventInvalid(3, "no epoch"), false},
-      {absl::ResourceExhaustedError("too large"), false},
+      {absl::ResourceExhaustedError("Received message larger than max (5 vs. 4)"), false},
       {absl::ResourceExhaustedError("Received RST_STREAM with error code 11"), true},
       {absl::OkStatus(), false},
   };

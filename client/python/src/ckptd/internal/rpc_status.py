@@ -84,7 +84,7 @@ def is_transient(error: Error) -> bool:
     if error.code in ("INTERNAL", "UNKNOWN", "CANCELLED", "DEADLINE_EXCEEDED"):
         return error.reason == ""
     if error.code == "RESOURCE_EXHAUSTED" and error.reason == "":
-        # gRPC in the daemon has ended calls to have memory again. It also refuses messages that
-        # are too large, which stay so.
-        return "RST_STREAM" in error.message
+        # gRPC in the daemon has ended calls to have memory again. It also refuses messages "larger
+        # than max", which stay so.
+        return "larger than max" not in error.message
     return error.reason == "UPLOAD_BUSY"
