@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/message_buffer.h"
 #include "server/run/best_checkpoint.h"
 #include "server/run/limits.h"
 #include "storage/base/chunk_message.h"
@@ -100,7 +101,8 @@ absl::Status DownloadStream::Open(grpc::ByteBuffer buffer) {
   if (!reader.ok()) return reader.status();
   reader_ = *std::move(reader);
   if (absl::Status status = PickRange(request); !status.ok()) return status;
-  return SendHeader();
+  SendHeader();
+  return absl::OkStatus();
 }
 
 absl::Status DownloadStream::PickRange(const v1::DownloadRequest& request) {
@@ -118,18 +120,14 @@ absl::Status DownloadStream::PickRange(const v1::DownloadRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status DownloadStream::SendHeader() {
+void DownloadStream::SendHeader() {
   v1::DownloadResponse response;
   v1::DownloadHeader& header = *response.mutable_header();
   *header.mutable_checkpoint() = reader_->checkpoint();
   *header.mutable_part() = reader_->part();
   Message message;
-  bool owned = false;
-  const grpc::Status serialized =
-      grpc::SerializationTraits<v1::DownloadResponse>::Serialize(response, &message.buffer, &owned);
-  if (!serialized.ok()) return absl::InternalError(serialized.error_message());
+  message.buffer = ToBuffer(response);
   Send(std::move(message));
-  return absl::OkStatus();
 }
 
 absl::Status DownloadStream::SendBlock() {

@@ -44,7 +44,7 @@ class DownloadStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // On the strand.
   absl::Status Open(grpc::ByteBuffer request);
   absl::Status PickRange(const v1::DownloadRequest& request);
-  absl::Status SendHeader();
+  void SendHeader();
   absl::Status SendBlock();
 
   // False if the call is over.

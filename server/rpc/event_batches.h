@@ -15,7 +15,8 @@ class EventBatches : public std::enable_shared_from_this<EventBatches> {
  public:
   // A batch for a message of `message_bytes`; what is in it is left from before. When it is let go,
   // on whatever thread, it is kept for the next call unless one is kept already, the message was
-  // over 64 KiB or had more than 256 events, or the batch has come to hold more than 64 KiB.
+  // over 64 KiB or had more than 256 events, or the batch is found to hold more than 64 KiB, which
+  // is looked at once in 64 times.
   std::shared_ptr<v1::EventBatch> Take(size_t message_bytes);
 
  private:

@@ -100,7 +100,6 @@ class Weights final : public v1::WeightService::CallbackService {
     }
   }
 
-  static constexpr int64_t kChunkBytes = 1 << 20;
   std::vector<v1::DownloadResponse> responses_;
 };
 

@@ -2,9 +2,13 @@
 // reads every message and does nothing with it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace ckpt::bench {
+
+// What uploads and downloads come in, as with the daemon.
+inline constexpr int64_t kChunkBytes = 512 << 10;
 
 // Serves at `address` ("unix:PATH") until a signal ends the process; prints "ready" when it takes
 // calls. Gives the exit code if it cannot.

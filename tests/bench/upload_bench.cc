@@ -6,13 +6,12 @@
 #include "ckpt/v1/weight_service.grpc.pb.h"
 #include "tests/bench/benches.h"
 #include "tests/bench/machine.h"
+#include "tests/bench/noop_server.h"
 #include "tests/bench/saving_run.h"
 #include "tests/bench/servers.h"
 
 namespace ckpt::bench {
 namespace {
-
-constexpr int64_t kChunkBytes = 512 << 10;  // as the daemon wants them
 
 void StreamToNoop(v1::WeightService::Stub& stub, std::string_view weights) {
   grpc::ClientContext context;

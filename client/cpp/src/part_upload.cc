@@ -146,7 +146,8 @@ class PartUpload::Call {
   // Whether the daemon lets us send what is prepared, or part of it, which then is prepared
   // instead.
   bool FitWindow() {
-    if (window_end_ == 0 || offset_ == next_offset_ || offset_ <= window_end_) return true;
+    const bool has_bytes = offset_ > next_offset_;
+    if (window_end_ == 0 || !has_bytes || offset_ <= window_end_) return true;
     if (window_end_ <= next_offset_) return false;
     offset_ = next_offset_;
     Prepare();

@@ -155,5 +155,16 @@ TEST_F(IndexWriterTest, AtTheEndNothingWaits) {
   EXPECT_EQ(written, 2);
 }
 
+TEST_F(IndexWriterTest, WhatIsWantedSoonIsWrittenAtOnce) {
+  writer_->WriteSoon();  // of nothing
+  std::atomic<int> written = 0;
+  writer_->SubmitLater(
+      std::make_shared<IndexLane>(), Update("a", true),
+      [&](const absl::StatusOr<storage::ApplyResult>& result) { written += result.ok() ? 1 : 0; });
+  writer_->WriteSoon();
+  executors_.Stop();  // no timer comes any more
+  EXPECT_EQ(written, 1);
+}
+
 }  // namespace
 }  // namespace ckpt::server
