@@ -10,12 +10,27 @@ namespace {
 constexpr std::array kMetrics = {"loss", "accuracy", "lr", "grad_norm"};
 constexpr int64_t kStepNanos = 50'000'000;
 
+// Each kind of operation is under way at most once, so the kind is the tag.
+enum Operation : intptr_t { kStart = 1, kRead, kWrite, kFinish };
+
+void* Tag(Operation operation) { return reinterpret_cast<void*>(operation); }
+
 }  // namespace
 
 EventStream::EventStream(const std::shared_ptr<grpc::Channel>& channel)
-    : stub_(v1::TrainingService::NewStub(channel)), stream_(stub_->Train(&context_)) {}
+    : stub_(v1::TrainingService::NewStub(channel)),
+      stream_(stub_->AsyncTrain(&context_, &queue_, Tag(kStart))) {
+  while (!started_) Await();
+}
 
-EventStream::~EventStream() { context_.TryCancel(); }
+EventStream::~EventStream() {
+  context_.TryCancel();
+  queue_.Shutdown();
+  void* operation = nullptr;
+  bool ok = false;
+  while (queue_.Next(&operation, &ok)) {
+  }
+}
 
 void EventStream::Hello(const std::string& run) {
   v1::Hello& hello = *request_.mutable_hello();
@@ -27,15 +42,17 @@ void EventStream::Hello(const std::string& run) {
   policy.set_save_best_only(true);
   policy.set_initial_value_threshold(-1e300);
   Send();
-  if (!Receive().has_welcome()) Fail("the daemon did not welcome the stream");
+  while (!welcomed_) Await();
 }
 
 void EventStream::SendBatchEnds(int64_t count) {
+  request_.mutable_events()->Clear();
   for (int64_t i = 0; i < count; ++i) AddEvent(v1::Event::KIND_BATCH_END).set_batch(batch_++);
   Send();
 }
 
 void EventStream::SendEpochEnd() {
+  request_.mutable_events()->Clear();
   AddEvent(v1::Event::KIND_EPOCH_END).set_wants_decision(true);
   batch_ = 0;
   ++epoch_;
@@ -44,16 +61,19 @@ void EventStream::SendEpochEnd() {
 
 int EventStream::metrics() { return static_cast<int>(kMetrics.size()); }
 
-void EventStream::HalfClose() { stream_->WritesDone(); }
+void EventStream::HalfClose() {
+  FinishWrite();
+  writing_ = true;
+  stream_->WritesDone(Tag(kWrite));
+}
 
-void EventStream::AwaitDurable(uint64_t seq) {
-  while (Receive().progress().durable_seq() < seq) {
-  }
+void EventStream::AwaitDurable() {
+  while (durable_seq_ < seq_) Await();
 }
 
 void EventStream::AwaitDecision() {
-  while (!Receive().has_decision()) {
-  }
+  while (decisions_ == 0) Await();
+  --decisions_;
 }
 
 v1::Event& EventStream::AddEvent(v1::Event::Kind kind) {
@@ -83,16 +103,45 @@ v1::Event& EventStream::AddEvent(v1::Event::Kind kind) {
 }
 
 void EventStream::Send() {
-  if (!stream_->Write(request_))
-    Fail("the server ended the stream: " + stream_->Finish().error_message());
-  request_.Clear();
+  FinishWrite();
+  writing_ = true;
+  stream_->Write(request_, Tag(kWrite));
 }
 
-v1::TrainResponse EventStream::Receive() {
-  v1::TrainResponse response;
-  if (!stream_->Read(&response))
-    Fail("the server ended the stream: " + stream_->Finish().error_message());
-  return response;
+void EventStream::FinishWrite() {
+  while (writing_) Await();
+}
+
+void EventStream::Await() {
+  void* operation = nullptr;
+  bool ok = false;
+  queue_.Next(&operation, &ok);
+  if (!ok) FailWithStatus();
+  if (operation == Tag(kWrite)) {
+    writing_ = false;
+    return;
+  }
+  if (operation == Tag(kStart)) {
+    started_ = true;
+  } else {
+    Take();
+  }
+  stream_->Read(&response_, Tag(kRead));
+}
+
+void EventStream::Take() {
+  if (response_.has_welcome()) welcomed_ = true;
+  if (response_.has_decision()) ++decisions_;
+  if (response_.has_progress()) durable_seq_ = response_.progress().durable_seq();
+}
+
+void EventStream::FailWithStatus() {
+  grpc::Status status;
+  stream_->Finish(&status, Tag(kFinish));
+  void* operation = nullptr;
+  bool ok = false;
+  while (operation != Tag(kFinish)) queue_.Next(&operation, &ok);
+  Fail("the server ended the stream: " + status.error_message());
 }
 
 }  // namespace ckpt::bench

@@ -1,7 +1,9 @@
 // A trainer's raw stream: made-up events in, answers out.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/support/async_stream.h>
 
 #include <cstdint>
 #include <memory>
@@ -12,8 +14,9 @@
 
 namespace ckpt::bench {
 
-// Not thread-safe, except that one thread may send while another waits. Ends the program when the
-// server ends the stream.
+// One thread does all of it, as that of a trainer's library does, and makes the next message while
+// the last one is being sent: what a measurement has of the processor is for the server. Not
+// thread-safe. Ends the program when the server ends the stream.
 class EventStream {
  public:
   explicit EventStream(const std::shared_ptr<grpc::Channel>& channel);
@@ -26,22 +29,33 @@ class EventStream {
   // Sends one epoch end, which is decided on.
   void SendEpochEnd();
   void HalfClose();
-  // Returns once every event that will have been sent, up to `seq`, is durable.
-  void AwaitDurable(uint64_t seq);
+  // Returns once every event that has been sent is durable.
+  void AwaitDurable();
+  // Returns with the next decision that comes.
   void AwaitDecision();
-  uint64_t sent() const { return seq_; }
   // How many metrics an event has.
   static int metrics();
 
  private:
-  void Send();
-  v1::TrainResponse Receive();
   v1::Event& AddEvent(v1::Event::Kind kind);
+  void Send();
+  void FinishWrite();
+  // Waits for one of the operations that are under way.
+  void Await();
+  void Take();  // of response_
+  [[noreturn]] void FailWithStatus();
 
   grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
   std::unique_ptr<v1::TrainingService::Stub> stub_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::TrainRequest, v1::TrainResponse>> stream_;
-  v1::TrainRequest request_;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::TrainRequest, v1::TrainResponse>> stream_;
+  v1::TrainRequest request_;    // used again and again
+  v1::TrainResponse response_;  // of the read that is under way
+  bool started_ = false;
+  bool writing_ = false;
+  bool welcomed_ = false;
+  int64_t decisions_ = 0;     // that have come and were not waited for
+  uint64_t durable_seq_ = 0;  // the newest told
   uint64_t seq_ = 0;
   std::minstd_rand noise_;
   int64_t time_ = 1'800'000'000'000'000'000;

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <future>
-
 #include "tests/bench/benches.h"
 #include "tests/bench/event_stream.h"
 #include "tests/bench/point_database.h"
@@ -14,12 +12,10 @@ constexpr int64_t kEventsPerMessage = 64;
 
 // Events a second, until the last one is durable, or dropped.
 double Rate(EventStream& stream, int64_t events, int64_t per_message, bool half_close) {
-  const uint64_t last = stream.sent() + static_cast<uint64_t>(events);
   const double begin = Now();
-  auto durable = std::async(std::launch::async, [&] { stream.AwaitDurable(last); });
   for (int64_t sent = 0; sent < events; sent += per_message) stream.SendBatchEnds(per_message);
   if (half_close) stream.HalfClose();
-  durable.wait();
+  stream.AwaitDurable();
   return static_cast<double>(events) / (Now() - begin);
 }
 

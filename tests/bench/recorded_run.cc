@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <future>
 
 #include "tests/bench/event_stream.h"
 
@@ -18,12 +17,10 @@ constexpr int kPoints = 1000;
 void RecordRun(integration::DaemonProcess& daemon, const std::string& run, int64_t events) {
   EventStream stream(Connect(daemon.server()));
   stream.Hello(run);
-  const uint64_t last = static_cast<uint64_t>(events);
-  auto durable = std::async(std::launch::async, [&] { stream.AwaitDurable(last); });
   for (int64_t sent = 0; sent < events; sent += kEventsPerMessage) {
     stream.SendBatchEnds(std::min(kEventsPerMessage, events - sent));
   }
-  durable.wait();
+  stream.AwaitDurable();
 }
 
 double AskHistory(Client& client, const std::string& run, v1::GetHistoryRequest::Method method) {

@@ -54,7 +54,7 @@ class Fleet {
     for (int64_t message = 0; message < messages_each; ++message) {
       for (const auto& trainer : trainers_) trainer->SendBatchEnds(kEventsPerMessage);
     }
-    for (const auto& trainer : trainers_) trainer->AwaitDurable(trainer->sent());
+    for (const auto& trainer : trainers_) trainer->AwaitDurable();
   }
 
   Servers servers_;
