@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -150,6 +151,8 @@ absl::Status Store::Recover(int64_t stage_timeout_seconds) {
 
 // Step 5. Copies are made after it; their rows say so until then.
 absl::StatusOr<ApplyResult> Store::Apply(std::span<const RunUpdate> updates) {
+  const auto commits = [](const RunUpdate& update) { return !update.committed.empty(); };
+  if (std::ranges::none_of(updates, commits)) return catalog_->Apply(updates);
   std::vector<RunUpdate> marked(updates.begin(), updates.end());
   for (RunUpdate& update : marked) {
     for (v1::Checkpoint& checkpoint : update.committed) Names::MarkCopies(&checkpoint);

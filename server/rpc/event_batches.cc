@@ -5,6 +5,7 @@
 namespace ckpt::server {
 namespace {
 
+constexpr size_t kMaxKept = 4;  // while one is taken on another thread, the next ones are read
 constexpr int kMaxKeptEvents = 256;
 constexpr size_t kMaxKeptBytes = 64 << 10;
 // To add a batch's memory up takes time. Each event keeps room for the most metrics that it ever
@@ -17,7 +18,10 @@ std::shared_ptr<v1::EventBatch> EventBatches::Take(size_t message_bytes) {
   std::unique_ptr<Batch> batch;
   {
     const std::lock_guard lock(mutex_);
-    batch = std::move(kept_);
+    if (!kept_.empty()) {
+      batch = std::move(kept_.back());
+      kept_.pop_back();
+    }
   }
   if (batch == nullptr) batch = std::make_unique<Batch>();
   batch->message_bytes = message_bytes;
@@ -34,7 +38,7 @@ void EventBatches::Keep(std::unique_ptr<Batch> batch) {
   const bool look = ++batch->uses % kUsesUnseen == 0;
   if (look && batch->events.SpaceUsedLong() > kMaxKeptBytes) return;
   const std::lock_guard lock(mutex_);
-  if (kept_ == nullptr) kept_ = std::move(batch);
+  if (kept_.size() < kMaxKept) kept_.push_back(std::move(batch));
 }
 
 }  // namespace ckpt::server

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "ckpt/v1/training_service.pb.h"
 
@@ -14,7 +15,7 @@ namespace ckpt::server {
 class EventBatches : public std::enable_shared_from_this<EventBatches> {
  public:
   // A batch for a message of `message_bytes`; what is in it is left from before. When it is let go,
-  // on whatever thread, it is kept for the next call unless one is kept already, the message was
+  // on whatever thread, it is kept for a later call unless four are kept already, the message was
   // over 64 KiB or had more than 256 events, or the batch is found to hold more than 64 KiB, which
   // is looked at once in 64 times.
   std::shared_ptr<v1::EventBatch> Take(size_t message_bytes);
@@ -28,7 +29,7 @@ class EventBatches : public std::enable_shared_from_this<EventBatches> {
   void Keep(std::unique_ptr<Batch> batch);
 
   std::mutex mutex_;
-  std::unique_ptr<Batch> kept_;  // guarded by mutex_
+  std::vector<std::unique_ptr<Batch>> kept_;  // guarded by mutex_
 };
 
 }  // namespace ckpt::server

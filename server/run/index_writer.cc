@@ -50,26 +50,21 @@ IndexWriter::IndexWriter(storage::CheckpointStore& store, Executors& executors, 
     : store_(store), executors_(executors), metrics_(metrics), timer_(executors.NewDiskStrand()) {}
 
 void IndexWriter::Submit(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done) {
-  Enqueue(ItemOf(std::move(lane), std::move(update), std::move(done)), Urgency::kAtOnce);
+  Enqueue({std::move(update), {std::move(done), std::move(lane)}}, Urgency::kAtOnce);
 }
 
 void IndexWriter::SubmitLater(std::shared_ptr<IndexLane> lane, storage::RunUpdate update,
                               Done done) {
-  Enqueue(ItemOf(std::move(lane), std::move(update), std::move(done)), Urgency::kLater);
-}
-
-IndexWriter::Item IndexWriter::ItemOf(std::shared_ptr<IndexLane> lane, storage::RunUpdate update,
-                                      Done done) {
-  Done note_failure =
-      [lane, done = std::move(done)](absl::StatusOr<storage::ApplyResult> result) mutable {
-        if (!result.ok()) lane->failed_ = result.status();
-        done(std::move(result));
-      };
-  return {std::move(update), std::move(note_failure), std::move(lane)};
+  Enqueue({std::move(update), {std::move(done), std::move(lane)}}, Urgency::kLater);
 }
 
 void IndexWriter::SubmitDeleteRun(std::string run, Done done) {
-  Enqueue({DeleteRun{std::move(run)}, std::move(done), nullptr}, Urgency::kAtOnce);
+  Enqueue({DeleteRun{std::move(run)}, {std::move(done), nullptr}}, Urgency::kAtOnce);
+}
+
+void IndexWriter::Caller::Tell(absl::StatusOr<storage::ApplyResult> result) {
+  if (lane != nullptr && !result.ok()) lane->failed_ = result.status();
+  done(std::move(result));
 }
 
 void IndexWriter::WriteSoon() {
@@ -117,7 +112,7 @@ void IndexWriter::Linger() {
 }
 
 void IndexWriter::Drain() {
-  std::vector<Item> items;
+  std::deque<Item> items;
   {
     const std::lock_guard lock(mutex_);
     items.swap(queue_);
@@ -131,31 +126,32 @@ void IndexWriter::Drain() {
   Schedule();
 }
 
-void IndexWriter::Updates::Add(storage::RunUpdate update, Done done) {
+void IndexWriter::Updates::Add(storage::RunUpdate update, Caller caller) {
   const auto [found, is_new] = newest.try_emplace(update.run, updates.size());
   if (!is_new && HasOnlyEvents(update)) {
     AppendEvents(std::move(update), updates[found->second]);
-    dones[found->second].push_back(std::move(done));
+    callers[found->second].push_back(std::move(caller));
     return;
   }
   found->second = updates.size();
   updates.push_back(std::move(update));
-  dones.emplace_back().push_back(std::move(done));
+  callers.emplace_back().push_back(std::move(caller));
 }
 
-void IndexWriter::WriteBatch(std::vector<Item> items) {
+void IndexWriter::WriteBatch(std::deque<Item> items) {
   Updates gathered;
   for (Item& item : items) {
-    if (item.lane != nullptr && !item.lane->failed_.ok()) {
-      item.done(item.lane->failed_);
+    Caller& caller = item.caller;
+    if (caller.lane != nullptr && !caller.lane->failed_.ok()) {
+      caller.Tell(caller.lane->failed_);
       continue;
     }
     if (auto* update = std::get_if<storage::RunUpdate>(&item.change)) {
-      gathered.Add(std::move(*update), std::move(item.done));
+      gathered.Add(std::move(*update), std::move(caller));
       continue;
     }
     WriteUpdates(std::exchange(gathered, {}));
-    item.done(store_.DeleteRun(std::get<DeleteRun>(item.change).run));
+    caller.Tell(store_.DeleteRun(std::get<DeleteRun>(item.change).run));
   }
   WriteUpdates(std::move(gathered));
 }
@@ -169,11 +165,11 @@ void IndexWriter::WriteUpdates(Updates gathered) {
     return WriteByRun(std::move(gathered));
   }
   for (size_t i = 0; i < gathered.updates.size(); ++i) {
-    for (Done& done : gathered.dones[i]) {
+    for (Caller& caller : gathered.callers[i]) {
       if (result.ok()) {
-        done(ResultOf(*result, gathered.updates[i].run));
+        caller.Tell(ResultOf(*result, gathered.updates[i].run));
       } else {
-        done(result.status());
+        caller.Tell(result.status());
       }
     }
   }
@@ -186,7 +182,7 @@ void IndexWriter::WriteByRun(Updates gathered) {
     Updates& own = by_run[run];
     own.newest[run] = own.updates.size();
     own.updates.push_back(std::move(gathered.updates[i]));
-    own.dones.push_back(std::move(gathered.dones[i]));
+    own.callers.push_back(std::move(gathered.callers[i]));
   }
   for (auto& [run, own] : by_run) WriteUpdates(std::move(own));
 }

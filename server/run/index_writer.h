@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -59,31 +60,36 @@ class IndexWriter {
   struct DeleteRun {
     std::string run;
   };
-  struct Item {
-    std::variant<storage::RunUpdate, DeleteRun> change;
+  // Whom to tell of an item.
+  struct Caller {
     Done done;
     std::shared_ptr<IndexLane> lane;  // of an update
+
+    void Tell(absl::StatusOr<storage::ApplyResult> result);
+  };
+  struct Item {
+    std::variant<storage::RunUpdate, DeleteRun> change;
+    Caller caller;
   };
 
   // Updates that go into one batch, and whom to tell of each.
   struct Updates {
     std::vector<storage::RunUpdate> updates;
-    std::vector<std::vector<Done>> dones;
+    std::vector<std::vector<Caller>> callers;
     std::unordered_map<std::string, size_t> newest;  // update of each run
 
     // Events that follow others of their run go into the same update.
-    void Add(storage::RunUpdate update, Done done);
+    void Add(storage::RunUpdate update, Caller caller);
   };
 
   enum class Urgency { kAtOnce, kLater };
 
-  static Item ItemOf(std::shared_ptr<IndexLane> lane, storage::RunUpdate update, Done done);
   void Enqueue(Item item, Urgency urgency);
   // Sees to what is queued. Requires mutex_.
   void Schedule();
   void Linger();
   void Drain();
-  void WriteBatch(std::vector<Item> items);
+  void WriteBatch(std::deque<Item> items);
   void WriteUpdates(Updates gathered);
   void WriteByRun(Updates gathered);
 
@@ -93,7 +99,7 @@ class IndexWriter {
   const SerialExecutor timer_;
 
   std::mutex mutex_;
-  std::vector<Item> queue_;   // guarded by mutex_
+  std::deque<Item> queue_;    // guarded by mutex_
   size_t queued_events_ = 0;  // guarded by mutex_
   bool urgent_ = false;       // guarded by mutex_; what is queued is to be written at once
   bool lingering_ = false;    // guarded by mutex_; a Linger will come

@@ -119,10 +119,17 @@ MetricColumn& EventColumns::Column(uint32_t metric) {
   const auto [found, is_new] = index_.try_emplace(metric, columns.size());
   if (is_new) {
     metrics.push_back(metric);
-    columns.emplace_back();
+    MetricColumn& added = columns.emplace_back();
+    added.places.reserve(reserved_);
+    added.values.reserve(reserved_);
   }
   next_ = found->second + 1;
   return columns[found->second];
+}
+
+void EventColumns::Reserve(size_t events) {
+  for (auto* column : {&seqs, &kinds, &epochs, &batches, &times}) column->reserve(events);
+  reserved_ = events;
 }
 
 void EventColumns::Add(const EventNumbers& event) {

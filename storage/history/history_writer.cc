@@ -57,6 +57,7 @@ absl::Status RankWriter::Append(std::span<const PackedEvents* const> added) {
   for (const PackedEvents* part : added) count += CountAfter(state_.last_seq, *part);
   if (count == 0) return absl::OkStatus();
   EventColumns events;
+  events.Reserve(std::min(kSegmentEvents, count));
   if (state_.tail_events + count >= kSegmentEvents) {
     if (absl::Status s = TakeTail(&events); !s.ok()) return s;
   }
@@ -75,7 +76,10 @@ void RankWriter::Take(const EventNumbers& event, EventColumns* events) {
   if (state_.first_seq == 0) state_.first_seq = event.seq;
   state_.last_seq = event.seq;
   events->Add(event);
-  if (events->size() == kSegmentEvents) Seal(std::exchange(*events, {}));
+  if (events->size() < kSegmentEvents) return;
+  Seal(*events);
+  *events = {};
+  events->Reserve(kSegmentEvents);
 }
 
 absl::Status RankWriter::TakeTail(EventColumns* events) {

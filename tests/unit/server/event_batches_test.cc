@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <utility>
+#include <vector>
 
 namespace ckpt::server {
 namespace {
@@ -22,6 +23,20 @@ TEST_F(EventBatchesTest, ABatchBelongsToOneAtATime) {
   const auto other = batches_->Take(100);
   EXPECT_NE(one, other);
   EXPECT_NE(one.get(), batches_->Take(100).get());
+}
+
+TEST_F(EventBatchesTest, AtMostFourAreKept) {
+  std::vector<std::shared_ptr<v1::EventBatch>> taken;
+  const auto take = [&] { taken.push_back(batches_->Take(100)); };
+  for (int i = 0; i < 6; ++i) take();
+  for (const auto& batch : taken) batch->add_metrics();
+  taken.clear();
+  int used_again = 0;
+  for (int i = 0; i < 6; ++i) {
+    take();
+    used_again += taken.back()->metrics_size();
+  }
+  EXPECT_EQ(used_again, 4);
 }
 
 TEST_F(EventBatchesTest, OneOfManyEventsIsNotKept) {
