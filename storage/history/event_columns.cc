@@ -120,8 +120,10 @@ MetricColumn& EventColumns::Column(uint32_t metric) {
   if (is_new) {
     metrics.push_back(metric);
     MetricColumn& added = columns.emplace_back();
-    added.places.reserve(reserved_);
-    added.values.reserve(reserved_);
+    // An event may have thousands of metrics of which each comes but once.
+    const size_t room = reserved_ / columns.size();
+    added.places.reserve(room);
+    added.values.reserve(room);
   }
   next_ = found->second + 1;
   return columns[found->second];

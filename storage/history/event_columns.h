@@ -43,7 +43,7 @@ struct MetricColumn {
 class EventColumns {
  public:
   size_t size() const { return seqs.size(); }
-  // Room for `events` in all, of whatever metrics come.
+  // Room for `events` in all; the more metrics come, the less for the values of each.
   void Reserve(size_t events);
   void Add(const EventNumbers& event);
   // Events `begin` to before `end` of `other`.
@@ -69,7 +69,7 @@ class EventColumns {
 
   std::unordered_map<uint32_t, size_t> index_;  // metric id to place in `columns`
   size_t next_ = 0;                             // place of the metric that is likely to come next
-  size_t reserved_ = 0;                         // events for which a column gets room
+  size_t reserved_ = 0;                         // see Reserve
 };
 
 // The blocks. Decoding gives nothing if the block is damaged or is not what was asked for. At most
