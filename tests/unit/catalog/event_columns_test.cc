@@ -102,6 +102,21 @@ TEST(EventColumns, AreTakenApartAndPutTogether) {
   EXPECT_EQ(TextOf(middle), (std::vector<std::string>{text.begin() + 10, text.begin() + 20}));
 }
 
+// A run may have thousands of metrics, of which a segment has each but once.
+TEST(EventColumns, ShareTheRoomAmongTheirMetrics) {
+  constexpr uint32_t kMetrics = 4096;
+  EventColumns columns;
+  columns.Reserve(kSegmentEvents);
+  size_t room = 0;
+  for (uint32_t metric = 0; metric < kMetrics; ++metric) {
+    const auto& column = columns.Column(metric);
+    room += column.values.capacity();
+    EXPECT_EQ(column.places.capacity(), column.values.capacity());
+    EXPECT_GE(room, kSegmentEvents);
+  }
+  EXPECT_LT(room, 10 * kSegmentEvents);
+}
+
 TEST(EventColumns, HavePoints) {
   const EventColumns columns = ColumnsOf(MakeEvents(8));  // 3, 4, 5, 7, 8, 9, 10, 12
   const auto points = columns.Points(columns.columns[1]);
