@@ -19,8 +19,8 @@ std::shared_ptr<v1::EventBatch> EventBatches::Take(size_t message_bytes) {
   {
     const std::lock_guard lock(mutex_);
     if (!kept_.empty()) {
-      batch = std::move(kept_.back());
-      kept_.pop_back();
+      batch = std::move(kept_.front());
+      kept_.pop_front();
     }
   }
   if (batch == nullptr) batch = std::make_unique<Batch>();

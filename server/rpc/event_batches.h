@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "ckpt/v1/training_service.pb.h"
 
@@ -17,7 +17,7 @@ class EventBatches : public std::enable_shared_from_this<EventBatches> {
   // A batch for a message of `message_bytes`; what is in it is left from before. When it is let go,
   // on whatever thread, it is kept for a later call unless four are kept already, the message was
   // over 64 KiB or had more than 256 events, or the batch is found to hold more than 64 KiB, which
-  // is looked at once in 64 times.
+  // is looked at once in 64 times. Those that are kept are used in turn, so that each is looked at.
   std::shared_ptr<v1::EventBatch> Take(size_t message_bytes);
 
  private:
@@ -29,7 +29,7 @@ class EventBatches : public std::enable_shared_from_this<EventBatches> {
   void Keep(std::unique_ptr<Batch> batch);
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Batch>> kept_;  // guarded by mutex_
+  std::deque<std::unique_ptr<Batch>> kept_;  // guarded by mutex_
 };
 
 }  // namespace ckpt::server

@@ -120,7 +120,7 @@ MetricColumn& EventColumns::Column(uint32_t metric) {
   if (is_new) {
     metrics.push_back(metric);
     MetricColumn& added = columns.emplace_back();
-    // An event may have thousands of metrics of which each comes but once.
+    // A run may have thousands of metrics, of which a segment has each but once.
     const size_t room = reserved_ / columns.size();
     added.places.reserve(room);
     added.values.reserve(room);

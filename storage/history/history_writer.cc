@@ -56,9 +56,10 @@ absl::Status RankWriter::Append(std::span<const PackedEvents* const> added) {
   size_t count = 0;
   for (const PackedEvents* part : added) count += CountAfter(state_.last_seq, *part);
   if (count == 0) return absl::OkStatus();
+  const bool seals = state_.tail_events + count >= kSegmentEvents;
   EventColumns events;
-  events.Reserve(std::min(kSegmentEvents, count));
-  if (state_.tail_events + count >= kSegmentEvents) {
+  events.Reserve(seals ? kSegmentEvents : count);
+  if (seals) {
     if (absl::Status s = TakeTail(&events); !s.ok()) return s;
   }
   for (const PackedEvents* part : added) {

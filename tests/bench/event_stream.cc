@@ -116,11 +116,12 @@ void EventStream::Await() {
   void* operation = nullptr;
   bool ok = false;
   queue_.Next(&operation, &ok);
-  if (!ok) FailWithStatus();
   if (operation == Tag(kWrite)) {
-    writing_ = false;
+    // A write that failed is followed by a read that fails and tells why.
+    if (ok) writing_ = false;
     return;
   }
+  if (!ok) FailWithStatus();
   if (operation == Tag(kStart)) {
     started_ = true;
   } else {

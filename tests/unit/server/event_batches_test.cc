@@ -67,6 +67,19 @@ TEST_F(EventBatchesTest, OneThatHasGrownIsNotKeptForLong) {
   EXPECT_EQ(kept, 64);
 }
 
+TEST_F(EventBatchesTest, OneThatHasGrownGoesWhereverItIsKept) {
+  constexpr size_t kKept = 4;
+  for (size_t grown = 0; grown < kKept; ++grown) {
+    std::vector<std::shared_ptr<v1::EventBatch>> together(kKept);
+    for (auto& batch : together) batch = batches_->Take(100);
+    together[grown]->add_events()->mutable_values()->Reserve(100'000);
+    for (auto& batch : together) batch.reset();
+    for (size_t i = 0; i < kKept * 64; ++i) batches_->Take(100);
+    for (auto& batch : together) batch = batches_->Take(100);
+    for (const auto& batch : together) EXPECT_EQ(batch->events_size(), 0) << grown;
+  }
+}
+
 TEST_F(EventBatchesTest, ABatchOutlivesThem) {
   auto batches = std::make_shared<EventBatches>();
   const auto batch = batches->Take(100);
